@@ -1,0 +1,28 @@
+"""Test settings: strict promotion, ranks must match, shapes checked at run time, compiled code kept on disk."""
+
+import os
+import pathlib
+
+os.environ.setdefault("JAX_ENABLE_X64", "1")
+
+import jax
+import pytest
+
+CACHE = pathlib.Path(os.environ.get("CADLAG_TEST_CACHE", pathlib.Path(__file__).parents[1] / ".cache" / "jax"))
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_compilation_cache_dir", str(CACHE))
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
+
+
+@pytest.fixture
+def getkey():
+    """A function that returns a new key each call, from a fixed seed."""
+    state = {"key": jax.random.key(20240506)}
+
+    def get():
+        state["key"], key = jax.random.split(state["key"])
+        return key
+
+    return get
