@@ -1,1 +1,31 @@
-"""cadlag.solve"""
+"""Processes and what integrates them."""
+
+from cadlag.solve._adjoint import AbstractAdjoint as AbstractAdjoint
+from cadlag.solve._adjoint import Backsolve as Backsolve
+from cadlag.solve._adjoint import Checkpointed as Checkpointed
+from cadlag.solve._adjoint import Direct as Direct
+from cadlag.solve._adjoint import Reversible as Reversible
+from cadlag.solve._euler import EulerMaruyama as EulerMaruyama
+from cadlag.solve._euler import Heun as Heun
+from cadlag.solve._euler import Milstein as Milstein
+from cadlag.solve._one_step import StepEstimate as StepEstimate
+from cadlag.solve._one_step import Tolerance as Tolerance
+from cadlag.solve._one_step import one_step as one_step
+from cadlag.solve._process import CDE as CDE
+from cadlag.solve._process import ODE as ODE
+from cadlag.solve._process import SDE as SDE
+from cadlag.solve._process import AbstractProcess as AbstractProcess
+from cadlag.solve._process import Calculus as Calculus
+from cadlag.solve._process import NoiseKind as NoiseKind
+from cadlag.solve._reversible_heun import ReversibleHeun as ReversibleHeun
+from cadlag.solve._runge_kutta import RungeKutta as RungeKutta
+from cadlag.solve._solution import RESULTS as RESULTS
+from cadlag.solve._solution import Solution as Solution
+from cadlag.solve._solution import Stats as Stats
+from cadlag.solve._solve import solve as solve
+from cadlag.solve._srk import SRK as SRK
+from cadlag.solve._stepper import AbstractStepper as AbstractStepper
+from cadlag.solve._stepper import Field as Field
+from cadlag.solve._stepper import Step as Step
+from cadlag.solve._steps import AdaptiveSteps as AdaptiveSteps
+from cadlag.solve._steps import FixedSteps as FixedSteps

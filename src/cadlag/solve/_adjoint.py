@@ -1,0 +1,95 @@
+"""How a solve is differentiated: what is stored on the way there, and what is recomputed on the way back."""
+
+import abc
+import math
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+from jax import lax
+from jaxtyping import PyTree
+
+
+class AbstractAdjoint(eqx.Module):
+    """A way to differentiate a solve.
+
+    To write your own for fixed steps: give `loop(body, carry, xs, length)`, a scan.
+    """
+
+    @abc.abstractmethod
+    def loop(self, body: Callable, carry: PyTree, xs: PyTree, length: int) -> tuple[PyTree, PyTree]:
+        """Scan `body` over `xs`."""
+
+
+class Direct(AbstractAdjoint):
+    """Back-propagate through the scan. Memory: O(steps) states.
+
+    **Arguments:**
+
+    - `store_intermediates`: keep what the coefficients computed at each step (a network's activations), which
+      costs memory in proportion; by default only the states are kept and each step is recomputed once.
+    """
+
+    store_intermediates: bool = eqx.field(static=True, default=False)
+
+    def loop(self, body: Callable, carry: PyTree, xs: PyTree, length: int) -> tuple[PyTree, PyTree]:
+        """One scan."""
+        body = body if self.store_intermediates else jax.checkpoint(body, prevent_cse=False)
+        return lax.scan(body, carry, xs, length=length)
+
+
+class Checkpointed(AbstractAdjoint):
+    """Keep about sqrt(steps) states, recompute the steps between them. Memory O(sqrt(steps)), one more forward pass.
+
+    **Arguments:**
+
+    - `segments`: number of kept states; the default is the square root of the number of steps.
+    """
+
+    segments: int | None = eqx.field(static=True, default=None)
+
+    def __check_init__(self):
+        if self.segments is not None and self.segments < 1:
+            raise ValueError(f"segments={self.segments} must be at least 1.")
+
+    def loop(self, body: Callable, carry: PyTree, xs: PyTree, length: int) -> tuple[PyTree, PyTree]:
+        """A scan of checkpointed scans, and a shorter one for what is left over."""
+        segments = min(self.segments or max(1, math.isqrt(length)), length)
+        inner = length // segments
+        head, tail = segments * inner, length - segments * inner
+
+        def segment(state: PyTree, rows: PyTree) -> tuple[PyTree, PyTree]:
+            return lax.scan(jax.checkpoint(body, prevent_cse=False), state, rows, length=inner)
+
+        rows = jax.tree.map(lambda x: x[:head].reshape(segments, inner, *x.shape[1:]), xs)
+        carry, out = lax.scan(jax.checkpoint(segment, prevent_cse=False), carry, rows, length=segments)
+        out = jax.tree.map(lambda x: x.reshape(head, *x.shape[2:]), out)
+        if tail:
+            rest = jax.tree.map(lambda x: x[head:], xs)
+            last = jax.checkpoint(lambda c, r: lax.scan(body, c, r, length=tail), prevent_cse=False)
+            carry, more = last(carry, rest)
+            out = jax.tree.map(lambda a, b: jax.numpy.concatenate([a, b]), out, more)
+        return carry, out
+
+
+class Reversible(AbstractAdjoint):
+    """Walk `ReversibleHeun` backwards by its algebraic inverse: memory O(1) in the number of steps.
+
+    The gradient is that of `Direct` up to rounding. Noise of a `BrownianGrid` is redrawn, not stored.
+    """
+
+    def loop(self, body: Callable, carry: PyTree, xs: PyTree, length: int) -> tuple[PyTree, PyTree]:
+        """Not a scan of a body: see `_reversible.py`."""
+        raise TypeError("Reversible() needs stepper=ReversibleHeun() and fixed steps.")
+
+
+class Backsolve(AbstractAdjoint):
+    """Optimise-then-discretise: solve the adjoint equation backwards with Diffrax. Memory O(1), gradients approximate.
+
+    For ODEs, and Stratonovich SDEs on a `BrownianTree`; the gradient's error falls with the steps.
+    """
+
+    def loop(self, body: Callable, carry: PyTree, xs: PyTree, length: int) -> tuple[PyTree, PyTree]:
+        """Not a scan: solved by Diffrax."""
+        raise TypeError("Backsolve() is solved by Diffrax; give an ODE, or a Stratonovich SDE on a BrownianTree.")

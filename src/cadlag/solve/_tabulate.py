@@ -1,0 +1,68 @@
+"""Paths inside a process or its arguments, evaluated once for the whole grid instead of once a step.
+
+A control, a schedule or a network of time alone does not depend on the state, so on fixed steps its values at
+every node are one batched computation before the loop; inside, `path.evaluate(t)` reads a slice.
+"""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from cadlag.paths import AbstractPath
+
+
+class _Row(eqx.Module):
+    """Stands for a path during one step: its values at the stepper's nodes."""
+
+    values: tuple[Any, ...]
+    nodes: tuple[float, ...] = eqx.field(static=True)
+    t0: Array
+    h: Array
+
+    def evaluate(self, t: Array) -> Any:
+        """The tabulated value at the node nearest to t."""
+        value = self.values[0]
+        where = (t - self.t0) / jnp.where(self.h == 0, jnp.ones_like(self.h), self.h)
+        for left, right, later in zip(self.nodes[:-1], self.nodes[1:], self.values[1:], strict=True):
+            past = where > 0.5 * (left + right)
+            value = jax.tree.map(lambda a, b, p=past: jnp.where(p, b, a), value, later)
+        return value
+
+
+def _is_path(x: Any) -> bool:
+    return isinstance(x, AbstractPath)
+
+
+def tabulate(tree: Any, grid: Array, nodes: tuple[float, ...]) -> tuple[Any, list]:
+    """Split `tree` into itself without its paths, and tables with a leading axis of steps.
+
+    Only a path's values at the nodes enter the loop; its derivative is not available there.
+    """
+    leaves, treedef = jax.tree.flatten(tree, is_leaf=_is_path)
+    tables = [_table(leaf, grid, nodes) for leaf in leaves if _is_path(leaf)]
+    rest = [None if _is_path(leaf) else leaf for leaf in leaves]
+    return (rest, treedef, [_is_path(leaf) for leaf in leaves]), tables
+
+
+def restore(split: Any, rows: list, nodes: tuple[float, ...], t0: Array, h: Array) -> Any:
+    """The tree again, with every path replaced by its row of one step."""
+    rest, treedef, is_path = split
+    rows_left = iter(rows)
+    leaves = [
+        _Row(next(rows_left), nodes, t0, h) if path else leaf
+        for leaf, path in zip(rest, is_path, strict=True)
+    ]
+    return jax.tree.unflatten(treedef, leaves)
+
+
+def _table(path: AbstractPath, grid: Array, nodes: tuple[float, ...]) -> tuple[Any, ...]:
+    if set(nodes) <= {0.0, 1.0}:
+        points = grid if 1.0 in nodes else grid[:-1]
+        values = jax.vmap(path.evaluate)(points)
+        ends = {0.0: lambda x: x[:-1] if 1.0 in nodes else x, 1.0: lambda x: x[1:]}
+        return tuple(jax.tree.map(ends[c], values) for c in nodes)
+    widths = jnp.diff(grid)
+    return tuple(jax.vmap(path.evaluate)(grid[:-1] + c * widths) for c in nodes)
