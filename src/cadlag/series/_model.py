@@ -1,0 +1,68 @@
+"""What a model of a time series is: one series in, a hidden state at every one of its times out."""
+
+import abc
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
+
+from cadlag.data import IrregularSeries
+from cadlag.paths import AbstractPath, hermite
+
+
+class AbstractSeriesModel(eqx.Module):
+    """Hidden states along ONE irregular series; `jax.vmap` makes batches.
+
+    To write your own: declare `hidden_size`, `stochastic` (whether the key matters) and `blind` (whether the
+    states ignore every observation after the first), and give `__call__(series, *, key, final)`: states of shape
+    (time, hidden) at the series' own times, or with `final` the state at its last valid time, shape (hidden,).
+    Padded rows repeat the last time and must leave the state as it is. Constructors take
+    `(channels, *, static_size, key)` first.
+    """
+
+    hidden_size: eqx.AbstractVar[int]
+    stochastic: eqx.AbstractVar[bool]
+    blind: eqx.AbstractVar[bool]
+
+    @abc.abstractmethod
+    def __call__(
+        self, series: IrregularSeries, *, key: PRNGKeyArray | None = None, final: bool = False
+    ) -> Float[Array, "..."]:
+        """States at all times, shape (time, hidden), or at the last, shape (hidden,)."""
+
+
+class InitialState(eqx.Module):
+    """z(t0): an affine map of the control's first value, or of it and the static features."""
+
+    layer: eqx.nn.Linear
+
+    def __init__(self, channels: int, hidden_size: int, *, static_size: int = 0, key: PRNGKeyArray):
+        self.layer = eqx.nn.Linear(channels + 1 + static_size, hidden_size, key=key)
+
+    def __call__(self, first: Float[Array, " channels_and_time"], static: Any) -> Float[Array, " hidden"]:
+        """The initial state from X(t0) (time first) and the static features, if there are any."""
+        if static is not None:
+            first = jnp.concatenate([first, static.astype(first.dtype)])
+        return self.layer(first)
+
+
+def control_path(series: IrregularSeries) -> AbstractPath:
+    """The control X(t) = (t, x(t)): Hermite cubics with backward differences through the observations."""
+    return hermite(*control_points(series))
+
+
+def control_points(
+    series: IrregularSeries,
+) -> tuple[Float[Array, " time"], Float[Array, "time channels"], Bool[Array, "time channels"]]:
+    """Times, values with time as the first channel, and their mask (time is always observed)."""
+    times = jnp.asarray(series.times)
+    valid = valid_rows(series)
+    values = jnp.concatenate([times[:, None], jnp.asarray(series.values)], axis=1)
+    mask = jnp.concatenate([valid[:, None], jnp.asarray(series.mask)], axis=1)
+    return times, values, mask
+
+
+def valid_rows(series: IrregularSeries) -> Bool[Array, " time"]:
+    """Which rows belong to the series rather than to its padding."""
+    return jnp.arange(series.times.shape[0]) < series.lengths
