@@ -53,8 +53,9 @@ class AbstractPath(eqx.Module):
 class FunctionPath(AbstractPath):
     """Any differentiable function of time as a path.
 
-    **Arguments:** `fn` takes a scalar time and returns an array of shape (channels,); `t0` and `t1` are the ends
-    of the interval on which it is meant (default: the whole line). The derivative is taken by forward mode.
+    **Arguments:** `fn` takes a scalar time and returns an array of shape (channels,); `t0` and `t1` are the
+    ends of the interval on which it is meant (default: the whole line). The derivative is taken by forward
+    mode.
     """
 
     fn: Callable
