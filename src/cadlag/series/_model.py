@@ -9,6 +9,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from cadlag.data import IrregularSeries
 from cadlag.paths import AbstractPath, hermite
+from cadlag.solve import AbstractProcess, EulerMaruyama, solve
 
 
 class AbstractSeriesModel(eqx.Module):
@@ -66,3 +67,27 @@ def control_points(
 def valid_rows(series: IrregularSeries) -> Bool[Array, " time"]:
     """Which rows belong to the series rather than to its padding."""
     return jnp.arange(series.times.shape[0]) < series.lengths
+
+
+def integrate(
+    process: AbstractProcess,
+    z0: Float[Array, " hidden"],
+    times: Float[Array, " time"],
+    steps: int,
+    key: PRNGKeyArray | None,
+    final: bool,
+    driver: AbstractPath | None = None,
+) -> Float[Array, "..."]:
+    """States of an Euler solve at the series' times, or the last one; the same steps either way.
+
+    A failure shows as a non-finite loss, which the training loop reports with its step.
+    """
+    solution = solve(
+        process, z0, times, key=key, driver=driver, steps=steps, stepper=EulerMaruyama(), throw=False
+    )
+    return solution.y1 if final else solution.ys
+
+
+def time_features(t: Float[Array, ""]) -> Float[Array, "2"]:
+    """[sin t, cos t]: meant for times of order one; longer clocks alias."""
+    return jnp.stack([jnp.sin(t), jnp.cos(t)])

@@ -20,8 +20,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from cadlag.data import IrregularSeries
 from cadlag.nn import MLP
 from cadlag.paths import AbstractPath, FunctionPath
-from cadlag.series._model import AbstractSeriesModel, InitialState, control_path
-from cadlag.solve import AbstractProcess, Calculus, NoiseKind, solve
+from cadlag.series._model import AbstractSeriesModel, InitialState, control_path, integrate, time_features
+from cadlag.solve import AbstractProcess, Calculus, NoiseKind
 
 
 class Family(enum.Enum):
@@ -190,23 +190,6 @@ class StableSDE(AbstractSeriesModel):
         times = jnp.asarray(series.times)
         z0 = self.initial(path.evaluate(times[0]), series.static)
         return integrate(self.process(path), z0, times, self.steps, key if self.noisy else None, final)
-
-
-def integrate(process: Any, z0: Array, times: Array, steps: int, key: Any, final: bool, **parts: Any) -> Array:
-    """States of an Euler solve at the series' times, or the last one; the same steps either way.
-
-    A failure shows as a non-finite loss, which the training loop reports with its step.
-    """
-    from cadlag.solve import EulerMaruyama
-
-    stepper = parts.pop("stepper", EulerMaruyama())
-    solution = solve(process, z0, times, key=key, steps=steps, stepper=stepper, throw=False, **parts)
-    return solution.y1 if final else solution.ys
-
-
-def time_features(t: Float[Array, ""]) -> Float[Array, "2"]:
-    """[sin t, cos t]: meant for times of order one; longer clocks alias."""
-    return jnp.stack([jnp.sin(t), jnp.cos(t)])
 
 
 def LSDE(channels: int, **settings: Any) -> StableSDE:  # noqa: N802

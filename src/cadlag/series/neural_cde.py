@@ -1,0 +1,60 @@
+"""The neural CDE dz = F(z) dX (Kidger et al., NeurIPS 2020), X the observed series with time as a channel."""
+
+import equinox as eqx
+import jax.numpy as jnp
+import jax.random as jr
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from cadlag.data import IrregularSeries
+from cadlag.nn import MLP
+from cadlag.series._model import AbstractSeriesModel, InitialState, control_path, integrate
+from cadlag.solve import CDE
+
+
+class MatrixField(eqx.Module):
+    """A network of z with values in matrices (hidden, channels), bounded by tanh."""
+
+    net: MLP
+    channels: int = eqx.field(static=True)
+
+    def __call__(self, t: Array, y: Array, args: None) -> Array:
+        """The matrix field F(z), shape (hidden, channels)."""
+        return self.net(y).reshape(y.shape[0], self.channels)
+
+
+class NeuralCDE(AbstractSeriesModel):
+    """A neural CDE as a model of a series, stepped by Euler on the increments of X; arguments as for `StableSDE`."""
+
+    initial: InitialState
+    field: MatrixField
+    hidden_size: int = eqx.field(static=True)
+    steps: int = eqx.field(static=True)
+    stochastic: bool = eqx.field(static=True, default=False)
+    blind: bool = eqx.field(static=True, default=False)
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        hidden_size: int = 32,
+        depth: int = 1,
+        steps: int = 1,
+        static_size: int = 0,
+        key: PRNGKeyArray,
+    ):
+        k1, k2 = jr.split(key)
+        self.initial = InitialState(channels, hidden_size, static_size=static_size, key=k1)
+        out = hidden_size * (channels + 1)
+        self.field = MatrixField(
+            MLP(hidden_size, out, hidden_size, depth, final_activation=jnp.tanh, key=k2), channels + 1
+        )
+        self.hidden_size, self.steps, self.stochastic, self.blind = hidden_size, steps, False, False
+
+    def __call__(
+        self, series: IrregularSeries, *, key: PRNGKeyArray | None = None, final: bool = False
+    ) -> Float[Array, "..."]:
+        """States at all times, or at the last."""
+        path = control_path(series)
+        times = jnp.asarray(series.times)
+        z0 = self.initial(path.evaluate(times[0]), series.static)
+        return integrate(CDE(self.field), z0, times, self.steps, None, final, path)

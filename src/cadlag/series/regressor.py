@@ -1,0 +1,116 @@
+"""`SeriesRegressor`: real targets of irregular series by any model of the wing."""
+
+from collections.abc import Callable
+from typing import Any, Self
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+from jaxtyping import Array, PRNGKeyArray
+
+from cadlag.data import IrregularSeries
+from cadlag.series._estimator import SeriesEstimator, as_series, average_paths, hold_out, train_network
+from cadlag.series._network import SeriesNetwork, build_network
+from cadlag.series.stable_sde import LNSDE
+
+
+class SeriesRegressor(SeriesEstimator):
+    """Predict one or several real numbers from each irregular, partly missing series.
+
+    Arguments as for `SeriesClassifier`; the loss is the mean squared error on standardised targets, and
+    predictions are means over `n_paths` sample paths, in the targets' own units.
+    """
+
+    _estimator_type = "regressor"
+
+    def __init__(
+        self,
+        model: Callable = LNSDE,
+        *,
+        epochs: int = 100,
+        batch_size: int = 32,
+        learning_rate: float = 1e-3,
+        weight_decay: float = 1e-5,
+        patience: int | None = None,
+        validation_fraction: float = 0.0,
+        standardise: bool = True,
+        rescale_time: bool = True,
+        n_paths: int = 10,
+        dropout: float = 0.1,
+        seed: int = 0,
+        run: Any = None,
+        progress: Any = None,
+    ):
+        self.model, self.epochs, self.batch_size = model, epochs, batch_size
+        self.learning_rate, self.weight_decay, self.patience = learning_rate, weight_decay, patience
+        self.validation_fraction, self.standardise, self.rescale_time = validation_fraction, standardise, rescale_time
+        self.n_paths, self.dropout, self.seed = n_paths, dropout, seed
+        self.run, self.progress = run, progress
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Train on series with real targets, shape (series,) or (series, targets).
+
+        **Raises:** `ValueError` for missing, class-valued or non-finite targets.
+        """
+        self._check_settings()
+        series = as_series(X, None if y is None else np.asarray(y, float))
+        targets = _targets(series)
+        self.flat_ = np.ndim(series.labels) == 1
+        train, validation = hold_out(series, self._training())
+        fitted_on = _targets(train)
+        self.center_, self.scale_ = fitted_on.mean(0), fitted_on.std(0) + 1e-8
+        train = self._with_targets(self._remember(train), train)
+        held = None
+        if validation is not None:
+            held = self._with_targets(self.preparation_(validation, self.dtype_), validation)
+        network = build_network(
+            self.model, train, targets.shape[1], key=jr.key(self.seed), dropout=self.dropout
+        )
+        self.model_, self.history_ = train_network(network, train, squared_error, self._training(), held)
+        return self
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Predicted targets in their own units, of the shape that was fitted."""
+        scaled = average_paths(self.model_, self._prepare(X), _read_last, self.n_paths, self._key())
+        predicted = np.asarray(scaled, float) * self.scale_ + self.center_
+        return predicted[:, 0] if self.flat_ else predicted
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Coefficient of determination R² (mean over targets)."""
+        truth = _targets(as_series(X, None if y is None else np.asarray(y, float)))
+        error = truth - self.predict(X).reshape(truth.shape)
+        spread = np.sum((truth - truth.mean(0)) ** 2, axis=0)
+        return float(np.mean(1 - np.sum(error**2, axis=0) / np.where(spread > 0, spread, 1)))
+
+    def _with_targets(self, prepared: IrregularSeries, raw: IrregularSeries) -> IrregularSeries:
+        scaled = ((_targets(raw) - self.center_) / self.scale_).astype(self.dtype_)
+        return _replace_labels(prepared, scaled)
+
+
+def squared_error(network: SeriesNetwork, batch: IrregularSeries, key: PRNGKeyArray) -> tuple[Array, dict]:
+    """Mean squared error over a batch of series with targets (series, targets)."""
+    keys = jr.split(key, batch.times.shape[0])
+    predicted = jax.vmap(lambda s, k: network.last(s, key=k, training=True))(batch, keys)
+    return jnp.mean((predicted - batch.labels) ** 2), {}
+
+
+def _read_last(network: SeriesNetwork, series: IrregularSeries, key: PRNGKeyArray) -> Array:
+    return network.last(series, key=key)
+
+
+def _replace_labels(series: IrregularSeries, labels: np.ndarray) -> IrregularSeries:
+    return eqx.tree_at(lambda s: s.labels, series, labels, is_leaf=lambda x: x is None)
+
+
+def _targets(series: IrregularSeries) -> np.ndarray:
+    if series.labels is None:
+        raise ValueError("The series have no targets; give y, or read the data with a label column.")
+    if series.classes is not None:
+        raise ValueError("The labels are classes, not real targets; use SeriesClassifier, or give real numbers.")
+    targets = np.asarray(series.labels, float)
+    targets = targets[:, None] if targets.ndim == 1 else targets
+    if not np.all(np.isfinite(targets)):
+        raise ValueError("The targets hold NaN or infinite values; leave those series out.")
+    return targets
