@@ -51,10 +51,12 @@ def check_times(times: np.ndarray, lengths: np.ndarray, how: str = "") -> None:
         )
 
 
-def encode_labels(labels: Any, n: int, classes: Sequence | None) -> tuple[np.ndarray | None, tuple | None]:
+def encode_labels(
+    labels: Any, n: int, classes: Sequence | np.ndarray | None
+) -> tuple[np.ndarray | None, tuple | None]:
     """Classes to integer codes (N,), real targets to (N, K)."""
     if labels is None:
-        return None, None if classes is None else tuple(classes)
+        return None, None if classes is None else _names(classes)
     labels = np.asarray(labels)
     if labels.ndim not in (1, 2) or len(labels) != n:
         raise ValueError(f"`labels` must have shape ({n},) or ({n}, targets), but got {labels.shape}.")
@@ -69,7 +71,12 @@ def encode_labels(labels: Any, n: int, classes: Sequence | None) -> tuple[np.nda
     if classes is None:
         names, codes = np.unique(labels, return_inverse=True)
         return codes.astype(np.int32), tuple(names.tolist())
-    return _codes(labels, tuple(classes)), tuple(classes)
+    classes = _names(classes)
+    return _codes(labels, classes), classes
+
+
+def _names(classes: Sequence | np.ndarray) -> tuple:
+    return tuple(x.item() if isinstance(x, np.generic) else x for x in classes)
 
 
 def _codes(labels: np.ndarray, classes: tuple) -> np.ndarray:

@@ -11,6 +11,7 @@ import numpy as np
 from cadlag.data._checks import check_finite, check_times, encode_labels, floats
 
 ArrayOrNone = jax.Array | np.ndarray | None
+Names = Sequence | np.ndarray | None
 
 
 class IrregularSeries(eqx.Module):
@@ -50,9 +51,9 @@ class IrregularSeries(eqx.Module):
         lengths: Any = None,
         static: Any = None,
         labels: Any = None,
-        channels: Sequence[str] | None = None,
-        classes: Sequence | None = None,
-        ids: Sequence | None = None,
+        channels: Names = None,
+        classes: Names = None,
+        ids: Names = None,
     ) -> "IrregularSeries":
         """Check padded arrays and make a record of them (on the host, as NumPy arrays).
 
@@ -67,7 +68,7 @@ class IrregularSeries(eqx.Module):
         values = floats("values", values)
         if values.ndim != 3 or 0 in values.shape:
             raise ValueError(
-                f"`values` must have shape (series, steps, channels), none of them 0, but got {values.shape}. "
+                f"`values` must have shape (series, steps, channels), none 0, but got {values.shape}. "
                 "Add a channel axis with `values[..., None]`, a series axis with `values[None]`."
             )
         n, steps, n_channels = values.shape
@@ -141,13 +142,20 @@ class IrregularSeries(eqx.Module):
         """All floating-point arrays in another precision."""
         return jax.tree.map(lambda x: x.astype(dtype) if jnp.issubdtype(x.dtype, jnp.floating) else x, self)
 
+    def without_ids(self) -> "IrregularSeries":
+        """The same series without their names, so that compiled code does not depend on them."""
+        return self._index(slice(None), None)
+
     def _index(self, index: Any, ids: tuple | None) -> "IrregularSeries":
         arrays = ("times", "values", "mask", "lengths", "static", "labels")
         parts = {name: getattr(self, name) for name in arrays}
         traced = isinstance(index, jax.core.Tracer)
-        picked = {
-            k: None if x is None else (jnp.asarray(x) if traced else x)[index] for k, x in parts.items()
-        }
+
+        def pick(x: Any) -> Any:
+            x = (jnp.asarray(x) if traced else x)[index]
+            return np.asarray(x) if isinstance(x, np.generic) else x
+
+        picked = {name: None if x is None else pick(x) for name, x in parts.items()}
         return IrregularSeries(**picked, channels=self.channels, classes=self.classes, ids=ids)
 
 
@@ -211,7 +219,7 @@ def _check_static(static: Any, n: int, dtype: Any) -> np.ndarray | None:
     return static.astype(dtype)
 
 
-def _check_names(name: str, names: Sequence | None, n: int) -> tuple | None:
+def _check_names(name: str, names: Names, n: int) -> tuple | None:
     if names is None:
         return None
     names = tuple(x.item() if isinstance(x, np.generic) else x for x in names)
