@@ -160,9 +160,8 @@ def scale_rate(state: Any, factor: float, minimum: float = 0.0) -> Any:
             return x
         rate = x.hyperparams["learning_rate"]
         return x._replace(
-            hyperparams=x.hyperparams | {"learning_rate": jnp.maximum(rate * factor, minimum).astype(rate.dtype)}
+            hyperparams=x.hyperparams
+            | {"learning_rate": jnp.maximum(rate * factor, minimum).astype(rate.dtype)}
         )
 
     return jax.tree.map(one, state, is_leaf=injected)
-
-

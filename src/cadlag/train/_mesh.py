@@ -57,7 +57,9 @@ def shard_batch(batch: PyTree, mesh: Mesh | None) -> PyTree:
         return batch
     parts = math.prod(n for name, n in mesh.shape.items() if name == "data")
     sharding = NamedSharding(mesh, PartitionSpec("data"))
-    divides = [x.ndim > 0 and x.shape[0] % parts == 0 for x in jax.tree.leaves(eqx.filter(batch, eqx.is_array))]
+    divides = [
+        x.ndim > 0 and x.shape[0] % parts == 0 for x in jax.tree.leaves(eqx.filter(batch, eqx.is_array))
+    ]
     if not any(divides):
         shapes = [x.shape for x in jax.tree.leaves(eqx.filter(batch, eqx.is_array))]
         raise ValueError(

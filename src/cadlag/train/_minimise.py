@@ -48,7 +48,9 @@ def strong(tree: PyTree) -> PyTree:
     """NumPy arrays become JAX arrays and weak types are fixed, so that a loop can carry the tree."""
 
     def one(x: Any) -> Any:
-        if isinstance(x, np.ndarray | np.generic) or (eqx.is_array(x) and jnp.issubdtype(x.dtype, jnp.number)):
+        if isinstance(x, np.ndarray | np.generic) or (
+            eqx.is_array(x) and jnp.issubdtype(x.dtype, jnp.number)
+        ):
             return jnp.asarray(x, x.dtype)
         return x
 
