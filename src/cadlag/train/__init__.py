@@ -59,6 +59,7 @@ from ._result import (
 from ._run import RunDir as RunDir
 from ._save import load as load
 from ._save import save as save
+from ._seeds import fit_seeds as fit_seeds
 from ._update import AbstractUpdate as AbstractUpdate
 from ._update import UpdateState as UpdateState
 from ._update import gradient as gradient

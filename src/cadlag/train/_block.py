@@ -120,7 +120,7 @@ def may_matter(problem: Problem, capacity: int, carry: Carry, steps: int) -> boo
 
 
 def measure(problem: Problem, capacity: int, carry: Carry, start: int) -> dict[str, Any]:
-    """Time single steps against a block of ten (three where a step takes over 0.1 s), each compiled before."""
+    """Time single steps against a block of ten (three for steps over 0.1 s), all compiled before."""
     single = _seconds(lambda n: run_steps(problem, carry, start, n), 1 + min(2, capacity))
     n = min(10 if single < 0.1 else 3, capacity)
     single = min(single, _seconds(lambda n: run_steps(problem, carry, start, n), n))

@@ -95,7 +95,7 @@ def read(path: Path, carry: PyTree) -> Snapshot:
             arrays = {name: file[name] for name in file.files}
         meta = json.loads(arrays.pop("meta").tobytes())
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise DamagedCheckpoint(f"{path} is damaged ({error})") from None
+        raise DamagedCheckpointError(f"{path} is damaged ({error})") from None
     template, static = eqx.partition(carry, eqx.is_array)
     leaves, tree = jax.tree.flatten(template)
     found = sum(name.startswith("carry/") for name in arrays)
@@ -121,12 +121,12 @@ def read_latest(folder: Path, carry: PyTree) -> Snapshot | None:
     for path in reversed(listing(folder)):
         try:
             return read(path, carry)
-        except DamagedCheckpoint as error:
+        except DamagedCheckpointError as error:
             problems.append(str(error))
     if problems:
         raise ValueError(f"run: no checkpoint can be read: {'; '.join(problems)}. Choose another folder.")
     return None
 
 
-class DamagedCheckpoint(ValueError):
+class DamagedCheckpointError(ValueError):
     """A checkpoint file that cannot be read."""

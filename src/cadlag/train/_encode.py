@@ -48,8 +48,8 @@ class Encoder:
         if dataclasses.is_dataclass(x):
             return {"kind": "module", "name": name_of(type(x)), "fields": self._fields(x, where)}
         raise TypeError(
-            f"save: {where} is a {type(x).__name__}, which cannot be saved; a saved model holds modules, arrays, "
-            "numbers, text, lists, tuples, dicts, enums and named functions."
+            f"save: {where} is a {type(x).__name__}, which cannot be saved; a saved model holds modules, "
+            "arrays, numbers, text, lists, tuples, dicts, enums and named functions."
         )
 
     def _pair(self, key: Any, value: Any, where: str) -> list[Any]:
@@ -126,9 +126,7 @@ class Decoder:
     def _decode_module(self, tree: dict) -> Any:
         cls = resolve(tree["name"], self.parts)
         if not (isinstance(cls, type) and dataclasses.is_dataclass(cls)):
-            raise ValueError(
-                f"load: {tree['name']!r} is not a module: damaged, or the wrong object in parts=."
-            )
+            raise ValueError(f"load: {tree['name']!r} is not a module: damaged, or wrong in parts=.")
         known = {f.name for f in dataclasses.fields(cls)}
         unknown = set(tree["fields"]) - known
         if unknown:

@@ -74,7 +74,7 @@ def fit(
     grid = as_mesh(mesh)
     problem = Problem(update, strong(source), recorder, grid, as_key(key))
     problem = replicate(problem, grid)
-    carry = replicate(_start(problem, unknowns, model_state), grid)
+    carry = replicate(first_carry(problem, unknowns, model_state), grid)
     for hook in hooks:
         if isinstance(hook, AbstractHook):
             hook.start()
