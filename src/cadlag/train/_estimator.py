@@ -3,10 +3,12 @@
 import inspect
 import os
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, TypeVar
 
 from ._names import name_of, resolve
 from ._save import load, save
+
+T = TypeVar("T", bound="Estimator")
 
 
 class Estimator:
@@ -37,7 +39,7 @@ class Estimator:
                 params |= {f"{name}__{k}": v for k, v in value.get_params().items()}
         return params
 
-    def set_params(self, **params: Any) -> Self:
+    def set_params(self: T, **params: Any) -> T:
         """Change settings; raises `ValueError` for a name that is not one."""
         known = self._settings()
         for full, value in params.items():
@@ -89,7 +91,7 @@ class Estimator:
         save(path, {"estimator": name_of(type(self)), "settings": settings, "learnt": learnt})
 
     @classmethod
-    def load(cls, path: str | os.PathLike, parts: Mapping[str, Any] | None = None) -> Self:
+    def load(cls: type[T], path: str | os.PathLike, parts: Mapping[str, Any] | None = None) -> T:
         """Read a saved estimator of this class or of one below it; `parts` holds your own classes by name."""
         own = {cls.__name__: cls} | dict(parts or {})
         content = load(path, own)

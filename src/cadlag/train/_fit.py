@@ -172,9 +172,7 @@ def _guarded(loop: Loop) -> Any:
 
 def _interrupted(loop: Loop) -> str:
     if loop.folder is None:
-        return (
-            f"Interrupted at step {loop.taken}; without run= nothing was saved. Pass run='folder' to resume."
-        )
+        return f"Interrupted at step {loop.taken}; nothing was saved. Pass run='folder' to resume."
     if loop.good is not None:
         _checkpoint.write_next(loop.folder.checkpoints, loop.good)
     at = 0 if loop.good is None else loop.good.taken

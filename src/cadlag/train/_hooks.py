@@ -106,13 +106,15 @@ class EarlyStopping(AbstractHook):
 class ReduceOnPlateau(AbstractHook):
     """Multiply the learning rate by `factor` when `monitor` has not fallen for `patience` looks in a row.
 
-    The optimiser must carry its rate in its state: `optax.inject_hyperparams(optax.adam)(learning_rate=1e-3)`.
+    The optimiser must carry its rate in its state:
+    `optax.inject_hyperparams(optax.adam)(learning_rate=1e-3)`.
     """
 
     def __init__(self, monitor: str, patience: int, *, factor: float = 0.5, minimum: float = 0.0):
         if not 0 < factor < 1 or patience < 1:
             raise ValueError(
-                f"ReduceOnPlateau: got factor={factor}, patience={patience}; expected 0 < factor < 1 <= patience."
+                f"ReduceOnPlateau: got factor={factor}, patience={patience}; "
+                "expected 0 < factor < 1 <= patience."
             )
         self.monitor, self.patience, self.factor, self.minimum = monitor, patience, factor, minimum
         self.start()
@@ -159,9 +161,7 @@ def scale_rate(state: Any, factor: float, minimum: float = 0.0) -> Any:
         if not injected(x):
             return x
         rate = x.hyperparams["learning_rate"]
-        return x._replace(
-            hyperparams=x.hyperparams
-            | {"learning_rate": jnp.maximum(rate * factor, minimum).astype(rate.dtype)}
-        )
+        new = jnp.maximum(rate * factor, minimum).astype(rate.dtype)
+        return x._replace(hyperparams=x.hyperparams | {"learning_rate": new})
 
     return jax.tree.map(one, state, is_leaf=injected)

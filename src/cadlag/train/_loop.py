@@ -1,4 +1,4 @@
-"""The host's side of `fit`: visits between blocks, where metrics, hooks, validation and checkpoints happen."""
+"""The host's side of `fit`: visits between blocks, for metrics, hooks, validation and checkpoints."""
 
 import dataclasses
 from collections.abc import Callable, Sequence

@@ -1,6 +1,5 @@
 """Data-parallel training: the batch sharded along the axis `data`, everything else replicated."""
 
-import math
 from typing import Any
 
 import equinox as eqx
@@ -55,13 +54,10 @@ def shard_batch(batch: PyTree, mesh: Mesh | None) -> PyTree:
     """Inside jit: split the batch's arrays along their first axis; what does not divide stays whole."""
     if mesh is None:
         return batch
-    parts = math.prod(n for name, n in mesh.shape.items() if name == "data")
+    parts = mesh.shape["data"]
     sharding = NamedSharding(mesh, PartitionSpec("data"))
-    divides = [
-        x.ndim > 0 and x.shape[0] % parts == 0 for x in jax.tree.leaves(eqx.filter(batch, eqx.is_array))
-    ]
-    if not any(divides):
-        shapes = [x.shape for x in jax.tree.leaves(eqx.filter(batch, eqx.is_array))]
+    shapes = [x.shape for x in jax.tree.leaves(batch) if eqx.is_array(x)]
+    if not any(shape and shape[0] % parts == 0 for shape in shapes):
         raise ValueError(
             f"mesh: no array of the batch, shapes {shapes}, has a first axis divisible by {parts} devices; "
             "choose a batch size that is a multiple of it."

@@ -48,13 +48,17 @@ def strong(tree: PyTree) -> PyTree:
     """NumPy arrays become JAX arrays and weak types are fixed, so that a loop can carry the tree."""
 
     def one(x: Any) -> Any:
-        if isinstance(x, np.ndarray | np.generic) or (
-            eqx.is_array(x) and jnp.issubdtype(x.dtype, jnp.number)
-        ):
+        if _fixable(x):
             return jnp.asarray(x, x.dtype)
         return x
 
     return jax.tree.map(one, tree)
+
+
+def _fixable(x: Any) -> bool:
+    if isinstance(x, np.ndarray | np.generic):
+        return x.dtype.kind in "biufc"
+    return eqx.is_array(x) and jnp.issubdtype(x.dtype, jnp.number)
 
 
 def as_info(info: Info) -> Info:

@@ -12,7 +12,7 @@ _MIGRATIONS: dict[str, str] = {}
 _EQUINOX = (
     "Linear", "Identity", "MLP", "Sequential", "Lambda", "GRUCell", "LSTMCell", "LayerNorm", "RMSNorm",
     "GroupNorm", "Dropout", "Embedding", "Conv", "Conv1d", "Conv2d", "Conv3d", "ConvTranspose",
-    "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d", "MultiheadAttention", "RotaryPositionalEmbedding",
+    "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d", "MultiheadAttention",
     "AvgPool1d", "AvgPool2d", "AvgPool3d", "MaxPool1d", "MaxPool2d", "MaxPool3d", "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d", "PReLU", "SpectralNorm", "WeightNorm",
 )  # fmt: skip
@@ -62,7 +62,7 @@ def is_named(x: Any) -> bool:
 
 
 def name_of(x: Any) -> str:
-    """The public name of a class or function, or `part:Name` for what is not cadlag's and not in the table."""
+    """The public name of a class or function, or `part:Name` for what belongs to neither list."""
     if id(x) in _by_identity():
         return _by_identity()[id(x)]
     module, qualified = getattr(x, "__module__", "") or "", getattr(x, "__qualname__", "")

@@ -23,6 +23,6 @@ def require_x64(reason: str) -> None:
 
 @contextlib.contextmanager
 def enable_x64() -> Iterator[None]:
-    """A scope with float64; arrays made inside keep their dtype after it, the rest of the process is untouched."""
+    """A scope with float64; arrays made inside keep their dtype after it, the rest is untouched."""
     with jax.enable_x64(True):
         yield

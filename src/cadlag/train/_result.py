@@ -49,7 +49,7 @@ class FitResult:
     source_state: PyTree = None
 
 
-class NonFiniteLoss(FloatingPointError):
+class NonFiniteLoss(FloatingPointError):  # noqa: N818
     """The loss or its gradient became NaN or infinite; `.fit` is the `FitResult` with the last good state."""
 
     def __init__(self, fit: FitResult):

@@ -1,4 +1,4 @@
-"""`save` and `load`: a model is a folder, `config.json` (a tree of public names) and `arrays.npz`. No pickles.
+"""`save` and `load`: a model is a folder, `config.json` (public names) and `arrays.npz`. No pickles.
 
 Loading imports modules under `cadlag.` and a short list of Equinox and JAX names, and runs no code from the
 file: modules are rebuilt field by field, without their `__init__`.
@@ -42,7 +42,7 @@ def save(path: str | os.PathLike, module: Any) -> None:
 def load(path: str | os.PathLike, parts: Mapping[str, Any] | None = None) -> Any:
     """Read what `save` wrote, bit for bit.
 
-    `parts` maps the names of your own classes and functions to them, `load(path, parts={"MyDrift": MyDrift})`.
+    `parts` maps names of your own classes and functions to them, `load(path, parts={"MyDrift": MyDrift})`.
     Raises `ValueError` for a folder that is missing, damaged, of another format version, or that holds a name
     which is not allowed.
     """

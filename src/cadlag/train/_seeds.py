@@ -86,7 +86,8 @@ def fit_seeds(
     - `keys`: typed keys of shape `(seeds,)`, for instance `jax.random.split(jax.random.key(0), 3)`.
     - `side_by_side`: True vmaps over the seeds, False trains one after another, None times both where a
         choice exists and the run is long enough for it to pay (200 steps), takes the faster, and records it
-        in the `config.json` of `run`. Small networks gain 1.5 times on a CPU; large ones and convolutions lose.
+        in the `config.json` of `run`. On a CPU small networks gain 1.5 times, large ones and
+        convolutions lose.
     - `hooks`: a function that makes the hooks of one seed. They decide for each seed alone, so with hooks or
         a mesh the seeds are trained one after another.
     - `run`: a folder; `seeds/` inside it for all at once, `seed-0/`, `seed-1/`, ... for one after another.
