@@ -111,7 +111,8 @@ def _check(steps: int, block: int | str | None, *periods: int | None) -> None:
         raise ValueError(f"block: got {block}, expected at least 1.")
 
 
-def _start(problem: Problem, unknowns: PyTree, model_state: PyTree) -> Carry:
+def first_carry(problem: Problem, unknowns: PyTree, model_state: PyTree) -> Carry:
+    """The carry before the first step."""
     key = problem.key
     state = strong(problem.update.init(unknowns, reserved_key(key, 0), model_state=model_state))
     rows = None if problem.recorder is None else problem.recorder.start(state, key)

@@ -52,7 +52,7 @@ class AbstractUpdate(eqx.Module):
 
 
 def split_trainable(unknowns: PyTree) -> tuple[PyTree, PyTree]:
-    """Split the unknowns into floating or complex JAX arrays and everything else."""
+    """Split the unknowns into floating or complex arrays and everything else."""
     return eqx.partition(unknowns, eqx.is_inexact_array)
 
 
@@ -60,8 +60,8 @@ def check_unknowns(unknowns: PyTree) -> None:
     """Raise `ValueError` when there is nothing to learn."""
     if not jax.tree.leaves(split_trainable(unknowns)[0]):
         raise ValueError(
-            "unknowns: no floating JAX array among the leaves, so there is nothing to learn. "
-            "NumPy arrays and Python floats are constants; wrap what is to be learnt in jnp.asarray."
+            "unknowns: no floating array among the leaves, so there is nothing to learn. "
+            "Python floats are constants; wrap what is to be learnt in jnp.asarray."
         )
 
 
@@ -108,7 +108,8 @@ class _Gradient(AbstractUpdate):
         if self.groups is None:
             return self.optimiser
         transforms = {k: optax.set_to_zero() if v is None else v for k, v in self.optimiser.items()}
-        return optax.partition(transforms, _labels(self.groups, unknowns, transforms))
+        labels = _labels(self.groups, unknowns, transforms)
+        return optax.partition(transforms, lambda _: labels)  # a module of labels may itself be callable
 
     def _evaluate(
         self, unknowns: PyTree, model_state: PyTree, batch: PyTree, key: PRNGKeyArray
@@ -180,7 +181,7 @@ def gradient(
     - `average`: `EMA(decay)` or `SWA(start)`; read it as `state.averaged`.
 
     **Returns:** an update whose info holds `loss` and `grad_norm` of the unknowns before the step, and
-    whatever the loss adds. Floating and complex JAX arrays are learnt, all other leaves are constants.
+    whatever the loss adds. Floating and complex arrays are learnt, all other leaves are constants.
     """
     if not callable(loss):
         raise TypeError(f"loss: got {type(loss).__name__}, expected a function (unknowns, batch, key).")
