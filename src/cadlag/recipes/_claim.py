@@ -35,7 +35,7 @@ class Outcome:
 
     `ours` and `baseline` are means over the paired seeds, `difference` is what the threshold is compared with,
     `standard_error` belongs to `difference`; `per_seed` lists the values behind them. Fields that were not
-    measured are `None`; `reason` then says why.
+    measured are `None`; `reason` then says why. `against` is the number that `difference` was held against.
     """
 
     verdict: Verdict
@@ -45,6 +45,7 @@ class Outcome:
     standard_error: float | None = None
     per_seed: tuple[Mapping[str, Any], ...] = ()
     reason: str = ""
+    against: float | None = None
 
     @classmethod
     def not_measured(cls, reason: str) -> Self:
@@ -183,6 +184,7 @@ def _against(values: Mapping[int, float], limit: float, better: Better, error: f
         standard_error=error,
         per_seed=rows,
         reason=_one_seed(error),
+        against=0.0,
     )
 
 
@@ -201,6 +203,7 @@ def _outcome(
         standard_error=error,
         per_seed=rows,
         reason=_one_seed(error),
+        against=threshold,
     )
 
 

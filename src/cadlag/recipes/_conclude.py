@@ -122,6 +122,7 @@ def _page(
         "summary": recipe.summary,
         "bibtex": recipe.bibtex,
         "reasons": {claim.id: claim.outcome.reason for claim in claims if claim.outcome.reason},
+        "against": {claim.id: claim.outcome.against for claim in claims},
         "failed": [{"arm": u.arm, "seed": u.seed, "error": error} for u, error in failed.items()],
         "tables": _listed("tables", lambda: [dataclasses.asdict(t) for t in recipe.tables(figures)], notes),
         "pictures": _listed(
