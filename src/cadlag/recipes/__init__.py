@@ -81,12 +81,14 @@ from ._status import (
     Recorded as Recorded,
 )
 from ._status import (
+    best as best,
     markdown_table as markdown_table,
 )
 from ._status import (
     read_recorded as read_recorded,
 )
 from ._status import (
+    state as state,
     worse as worse,
 )
 from ._table import TABLE as TABLE

@@ -105,5 +105,5 @@ def _per_seed(rows: Sequence[Mapping[str, Any]]) -> str:
     body = "".join(
         "<tr>" + "".join(f'<td class="n">{number(row.get(c))}</td>' for c in columns) + "</tr>" for row in rows
     )
-    table = f'<div class="wide"><table style="width:auto"><tr>{head}</tr>{body}</table></div>'
+    table = f'<div class="wide"><table style="min-width:0"><tr>{head}</tr>{body}</table></div>'
     return f"<details><summary>Each seed</summary>{table}</details>"

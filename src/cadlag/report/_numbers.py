@@ -23,9 +23,13 @@ def number(value: float | None, digits: int = 4) -> str:
         return "0"
     size = math.floor(math.log10(abs(value)))
     if -4 <= size < 6:
-        return f"{value:.{max(0, digits - 1 - size)}f}".replace("-", MINUS)
+        return _trimmed(f"{value:.{max(0, digits - 1 - size)}f}").replace("-", MINUS)
     mantissa = f"{value / 10**size:.{max(0, digits - 2)}f}".replace("-", MINUS)
     return f"{mantissa}{TIMES}10<sup>{str(size).replace('-', MINUS)}</sup>"
+
+
+def _trimmed(text: str) -> str:
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def with_error(mean: float | None, error: float | None) -> str:

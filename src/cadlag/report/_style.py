@@ -31,7 +31,7 @@ p { margin: .5rem 0; } .soft { color: var(--soft); } small, .small { font-size: 
 .figures dd { margin: 0; font-variant-numeric: tabular-nums; }
 .interval { display: block; width: 100%; max-width: 26rem; height: auto; margin: .5rem 0 .2rem; color: var(--c); }
 .wide { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; font-size: .9375rem; font-variant-numeric: tabular-nums; }
+table { border-collapse: collapse; min-width: 60%; font-size: .9375rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .42rem .9rem .42rem 0; text-align: left; vertical-align: baseline; white-space: nowrap; }
 th { color: var(--soft); font-weight: 500; border-bottom: 1px solid var(--ink); }
 td { border-bottom: 1px solid var(--faint); } .n { text-align: right; padding-right: 1.4rem; }
