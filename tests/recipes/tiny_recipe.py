@@ -1,4 +1,6 @@
-"""A recipe without training, for the tests of the runner. Faults are asked for through environment variables."""
+"""A recipe without training, for the tests of the runner. Faults are asked for through environment
+variables.
+"""
 
 import os
 import pathlib
@@ -72,7 +74,8 @@ class Tiny(AbstractRecipe):
                   compare_paired(good, bad, 0.1), ("good", "bad"), Paper(0.93, "recalled")),
             Claim("worse", "Bad beats good.", "accuracy(bad) - accuracy(good) > 0", 0.0,
                   compare_paired(bad, good), ("good", "bad")),
-            Claim("near", "The error is below 0.002.", "error < 0.002", 0.002, below(error, 0.002), ("good",)),
+            Claim("near", "The error is below 0.002.", "error < 0.002", 0.002,
+                  below(error, 0.002), ("good",)),
             Claim("part", "The part taken away helps.", "accuracy(good) - accuracy(half) > 0", 0.0,
                   compare_paired(good, half), ("good", "half")),
         ]  # fmt: skip
@@ -86,7 +89,7 @@ class Tiny(AbstractRecipe):
             Line(
                 arm,
                 RATES,
-                [f["curve"] for f in seeds.values()][0],
+                next(iter(seeds.values()))["curve"],
                 [0.02] * 4,
                 "ours" if arm == "good" else "baseline",
             )

@@ -8,7 +8,6 @@ import tyro
 
 from cadlag.recipes import Preset
 
-_Positional = tyro.conf.Positional
 PresetName = Literal["smoke", "quick", "standard", "gpu"]
 
 
@@ -30,11 +29,11 @@ class ListArguments:
 class RunArguments:
     """Measure a system against its baselines, and judge its claims.
 
-    Running again on the same folder goes on where the last run stopped. Exit code 0: measured; 2: something could
-    not run.
+    Running again on the same folder goes on where the last run stopped. Exit code 0: measured; 2: something
+    could not run.
     """
 
-    name: _Positional[str]
+    name: tyro.conf.Positional[str]
     """A recipe that 'cadlag list' shows, or "module:Class"."""
     preset: PresetName = str(Preset.QUICK)  # pyright: ignore[reportAssignmentType]
     """smoke: seconds; quick: five minutes; standard: an hour; gpu: the paper's own size."""
@@ -61,14 +60,14 @@ class VerifyArguments:
     Exit code 0: no claim fails; 1: one fails; 2: something could not run.
     """
 
-    names: _Positional[tuple[str, ...]] = ()
+    names: tyro.conf.Positional[tuple[str, ...]] = ()
     """Recipes; all that are built if none is given."""
     preset: PresetName = str(Preset.SMOKE)  # pyright: ignore[reportAssignmentType]
     """How much to measure."""
     strict: bool = False
     """Count undecided as failing."""
     recorded: pathlib.Path | None = None
-    """Folder of recorded verdicts: only a verdict worse than the one recorded under the same preset counts."""
+    """Folder of recorded verdicts: then only a verdict worse than the recorded one counts."""
     out: pathlib.Path | None = None
     """Keep the run folders here; a temporary folder if not given."""
     workers: int | None = None
@@ -84,9 +83,9 @@ class FitArguments:
     cadlag fit series DATA.csv --label kind --id patient --time hour
     """
 
-    kind: _Positional[Literal["series"]]
+    kind: tyro.conf.Positional[Literal["series"]]
     """What the data are: irregular time series."""
-    data: _Positional[pathlib.Path]
+    data: tyro.conf.Positional[pathlib.Path]
     """A table in long form: one row an observation."""
     label: str | None = None
     """Column to predict, the same in all rows of one series."""
@@ -112,9 +111,9 @@ class FitArguments:
 class PredictArguments:
     """Predict with a model that 'cadlag fit' left."""
 
-    run: _Positional[pathlib.Path]
+    run: tyro.conf.Positional[pathlib.Path]
     """The folder 'cadlag fit' wrote."""
-    data: _Positional[pathlib.Path]
+    data: tyro.conf.Positional[pathlib.Path]
     """New data, with the columns the model was fitted on."""
     out: Annotated[pathlib.Path, tyro.conf.arg(aliases=["-o"])] = pathlib.Path("predictions.csv")
     """Where predictions go."""

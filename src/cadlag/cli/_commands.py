@@ -66,7 +66,6 @@ def verify(arguments: VerifyArguments) -> int:
 
 def _verify(name: str, arguments: VerifyArguments, folder: pathlib.Path) -> int:
     out = folder / f"{name.replace(':', '.')}-{arguments.preset}"
-    known = _recorded(name, arguments)
     options = RunArguments(name, preset=arguments.preset, out=out, workers=arguments.workers)
     try:
         report, page = _run(options, quiet=False)
@@ -78,6 +77,7 @@ def _verify(name: str, arguments: VerifyArguments, folder: pathlib.Path) -> int:
     show_verdicts(report, page if arguments.out is not None else None)
     if report.failed:
         return 2
+    known = _recorded(report.recipe, arguments)
     bad = [c.id for c in report.claims if worse(c.verdict, known.get(c.id), strict=arguments.strict)]
     for claim in bad:
         before = f", recorded as {known[claim]}" if claim in known else ""
@@ -104,7 +104,7 @@ def predict(arguments: PredictArguments) -> int:
 
 
 def _files(function: str, arguments: FitArguments | PredictArguments) -> int:
-    """Call a file function of the series wing with the arguments as keywords; it returns text to show, or `None`."""
+    """Call a file function of the series wing; it returns text to show, or `None`."""
     if not arguments.data.exists():
         raise ValueError(f"{arguments.data} does not exist.")
     keywords = {key: value for key, value in vars(arguments).items() if key not in ("kind", "debug")}

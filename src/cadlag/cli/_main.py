@@ -28,7 +28,7 @@ _ABOUT = "Learn, solve and understand continuous dynamics, and find out which pu
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code (0 well, 1 a claim fails, 2 could not run, 130 interrupted)."""
+    """Run the command line. Exit code 0: well, 1: a claim fails, 2: could not run, 130: interrupted."""
     command = tyro.cli(
         Command,  # pyright: ignore[reportArgumentType]
         prog="cadlag",

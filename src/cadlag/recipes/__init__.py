@@ -1,7 +1,7 @@
 """Recipes: every system as data, arms and claims that can come out false.
 
-`run("stable-sde", preset="quick")` measures, judges and leaves a run folder; `TABLE` lists the forty-three. Importing
-this package imports no JAX: each task of a run gets a process of its own.
+`run("stable-sde", preset="quick")` measures, judges and leaves a run folder; `TABLE` lists the forty-three.
+Importing this package imports no JAX: each task of a run gets a process of its own.
 """
 
 from ._bootstrap import Bootstrap as Bootstrap
@@ -82,6 +82,8 @@ from ._status import (
 )
 from ._status import (
     best as best,
+)
+from ._status import (
     markdown_table as markdown_table,
 )
 from ._status import (
@@ -89,6 +91,8 @@ from ._status import (
 )
 from ._status import (
     state as state,
+)
+from ._status import (
     worse as worse,
 )
 from ._table import TABLE as TABLE

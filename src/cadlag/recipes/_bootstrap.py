@@ -27,8 +27,9 @@ def paired_bootstrap(
         that every resample has the sets in their own proportions.
     - `resamples`, `seed`: how many resamples, and the seed of the drawing.
 
-    Cases and (when there are several) seeds are resampled independently of one another, so the standard error covers both
-    which cases were tested and which seeds were run. Efron and Tibshirani, An Introduction to the Bootstrap (1993).
+    Cases and (when there are several) seeds are resampled independently of one another, so the standard
+    error covers both which cases were tested and which seeds were run. Efron and Tibshirani, An Introduction
+    to the Bootstrap (1993).
     """
     import numpy as np
 

@@ -19,7 +19,7 @@ class Verdict(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True)
 class Paper:
-    """The paper's own figure. `source` is "seen" (read in the paper or its code) or "recalled" (not checked)."""
+    """The paper's own figure. `source`: "seen" (read in the source) or "recalled" (not checked)."""
 
     value: float | str
     source: Literal["seen", "recalled"]
@@ -33,9 +33,10 @@ class Paper:
 class Outcome:
     """What was measured for one claim, and the verdict that follows.
 
-    `ours` and `baseline` are means over the paired seeds, `difference` is what the threshold is compared with,
-    `standard_error` belongs to `difference`; `per_seed` lists the values behind them. Fields that were not
-    measured are `None`; `reason` then says why. `against` is the number that `difference` was held against.
+    `ours` and `baseline` are means over the paired seeds, `difference` is what the threshold is compared
+    with, `standard_error` belongs to `difference`; `per_seed` lists the values behind them. Fields that were
+    not measured are `None`; `reason` then says why. `against` is the number that `difference` was held
+    against.
     """
 
     verdict: Verdict
@@ -57,8 +58,9 @@ class Outcome:
 class Claim:
     """One sentence of the paper (`statement`), its test (`criterion`, `threshold`) and the `outcome`.
 
-    `needs` names the arms the claim rests on: if a run of one of them crashes, the claim becomes "not measured".
-    An empty `needs` means all arms of the recipe. `criterion` says in words what would make the claim false.
+    `needs` names the arms the claim rests on: if a run of one of them crashes, the claim becomes "not
+    measured". An empty `needs` means all arms of the recipe. `criterion` says in words what would make the
+    claim false.
     """
 
     id: str
@@ -134,10 +136,11 @@ def compare_paired(
 ) -> Outcome:
     """Judge `ours - baseline`, paired by seed, against `threshold`.
 
-    `ours` and `baseline` map a seed to a figure; only seeds that both have are used. With `better="higher"` the
-    claim is `mean(ours - baseline) > threshold`, with `"lower"` it is `< threshold`. The standard error is that of
-    the mean paired difference unless given (from `paired_bootstrap`, say). A figure of ours that is not finite makes the claim
-    fail; one of the baseline's leaves it not measured, since nothing was beaten.
+    `ours` and `baseline` map a seed to a figure; only seeds that both have are used. With `better="higher"`
+    the claim is `mean(ours - baseline) > threshold`, with `"lower"` it is `< threshold`. The standard error
+    is that of the mean paired difference unless given (from `paired_bootstrap`, say). A figure of ours that
+    is not finite makes the claim fail; one of the baseline's leaves it not measured, since nothing was
+    beaten.
     """
     seeds = sorted(ours.keys() & baseline.keys())
     if not seeds:
@@ -163,7 +166,7 @@ def below(values: Mapping[int, float], limit: float, *, standard_error: float | 
 
 
 def above(values: Mapping[int, float], limit: float, *, standard_error: float | None = None) -> Outcome:
-    """Judge whether the mean of `values` (seed to figure) lies above `limit`. `difference` is mean - limit."""
+    """Judge whether the mean of `values` (seed to figure) lies above `limit`; see `below`."""
     return _against(values, limit, "higher", standard_error)
 
 

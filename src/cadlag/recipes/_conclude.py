@@ -34,8 +34,8 @@ class RunReport:
 def check_claims(recipe: AbstractRecipe, preset: Preset) -> None:
     """Refuse, before anything is measured, a recipe whose judge could not be trusted afterwards.
 
-    Without figures every claim must be there and "not measured"; names must be unique, and no claim may rest on an
-    arm that is marked blind.
+    Without figures every claim must be there and "not measured"; names must be unique, and no claim may rest
+    on an arm that is marked blind.
     """
     claims = recipe.judge({})
     names = [claim.id for claim in claims]
@@ -49,7 +49,8 @@ def check_claims(recipe: AbstractRecipe, preset: Preset) -> None:
             )
         if blind & set(claim.needs):
             raise ValueError(
-                f"Recipe {recipe.name!r}: claim {claim.id!r} rests on the blind arm {min(blind & set(claim.needs))!r}; "
+                f"Recipe {recipe.name!r}: claim {claim.id!r} rests on the blind arm "
+                f"{min(blind & set(claim.needs))!r}; "
                 "beating an arm that cannot see the task shows nothing."
             )
 
@@ -89,7 +90,7 @@ def conclude(
 def judge(
     recipe: AbstractRecipe, figures: dict[str, dict[int, dict]], failed: dict[Unit, str], preset: Preset
 ) -> list[Claim]:
-    """Judge `figures`; a claim that rests on a unit in `failed` is left "not measured", with the unit's error."""
+    """Judge `figures`; a claim that rests on a unit in `failed` is left open, with the unit's error."""
     try:
         claims = recipe.judge(figures)
     except Exception:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 @dataclasses.dataclass(frozen=True)
 class Line:
-    """One line of `Curves`: `y` against `x`, with a band of `error` (one standard error) on both sides if given.
+    """One line of `Curves`: `y` against `x`, with a band of `error` (one standard error) if given.
 
     `role` sets the weight of the line: "ours" is drawn strong, "baseline" lighter, "blind" dashed.
     """
@@ -35,7 +35,7 @@ class Curves:
 
 @dataclasses.dataclass(frozen=True)
 class Paths:
-    """Sample paths, one panel a label: `panels` maps it to curves of shape (paths, times), all over `times`."""
+    """Sample paths, one panel a label: `panels` maps it to curves over `times`, of shape (paths, times)."""
 
     name: str
     caption: str
@@ -63,7 +63,7 @@ class Bars:
 
 @dataclasses.dataclass(frozen=True)
 class Drawn:
-    """A picture the recipe drew itself: `file` is its name in the folder `figures` of the run (SVG or PNG)."""
+    """A picture the recipe drew itself: `file`, an SVG or PNG in the folder `figures` of the run."""
 
     name: str
     caption: str
@@ -76,9 +76,10 @@ Picture = Curves | Paths | Bars | Drawn
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """A table of the page. A cell is text, a number, `None`, or a list of numbers: the same figure over seeds,
+    """A table of the page.
 
-    which the page shows as mean ± standard error.
+    A cell is text, a number, `None`, or a list of numbers: the same figure over seeds, which the page shows
+    as mean ± standard error.
     """
 
     title: str
@@ -90,7 +91,7 @@ class Table:
         for i, row in enumerate(self.rows):
             if len(row) != len(self.columns):
                 raise ValueError(
-                    f"Table {self.title!r}: row {i} has {len(row)} cells, the table has {len(self.columns)} columns."
+                    f"Table {self.title!r}: row {i} has {len(row)} cells for {len(self.columns)} columns."
                 )
 
 

@@ -20,8 +20,8 @@ _START = "from cadlag.recipes._worker import main; main()"
 def run_task(task: dict[str, Any], started: Callable[[subprocess.Popen], None] | None = None) -> None:
     """Run `task` in a process of its own until each of its units has a result.
 
-    A unit that takes the process down with it (a crash of compiled code, no memory) is recorded as failed, and the
-    units after it go on in a new process.
+    A unit that takes the process down with it (a crash of compiled code, no memory) is recorded as failed,
+    and the units after it go on in a new process.
     """
     out = pathlib.Path(task["out"])
     open_units = [Unit(**unit) for unit in task["units"]]

@@ -28,8 +28,8 @@ Kind = Literal["ours", "baseline", "ablation", "blind"]
 class Arm:
     """One thing that is measured: a system under one setting.
 
-    `kind` is "ours" (the paper's system), "baseline", "ablation" (ours with a part taken away) or "blind" (cannot
-    see what decides the task, so no verdict may rest on beating it). `name` becomes a folder.
+    `kind` is "ours" (the paper's system), "baseline", "ablation" (ours with a part taken away) or "blind"
+    (cannot see what decides the task, so no verdict may rest on beating it). `name` becomes a folder.
     """
 
     name: str
@@ -62,19 +62,20 @@ _SEEDS = {Preset.SMOKE: 1, Preset.QUICK: 3, Preset.STANDARD: 5, Preset.GPU: 5}
 class AbstractRecipe(abc.ABC):
     """A published system as an experiment that can come out false.
 
-    To write your own, set `name`, `title` and `precision` (the float width JAX runs with, 32 or 64; every task runs in
-    a process of its own), and implement
+    To write your own, set `name`, `title` and `precision` (the float width JAX runs with, 32 or 64; every
+    task runs in a process of its own), and implement
 
     - `arms(preset)`: what is measured;
-    - `measure(arm, preset, seed, out)`: measure one arm under one seed. Returns JSON-able figures and no verdict;
-      `out` is a folder of its own for checkpoints and logs;
-    - `judge(figures)`: a pure function from all figures to claims. It lists ALL claims of the recipe, whatever is
-      missing (`value_per_seed` and the helpers that compare leave a claim "not measured" by themselves).
+    - `measure(arm, preset, seed, out)`: measure one arm under one seed. Returns JSON-able figures and no
+      verdict; `out` is a folder of its own for checkpoints and logs;
+    - `judge(figures)`: a pure function from all figures to claims. It lists ALL claims of the recipe,
+      whatever is missing (`value_per_seed` and the helpers that compare leave a claim "not measured" by
+      themselves).
 
     The other methods have defaults made to be replaced: `seeds`, `settings` (hyper-parameters; they go to
     `config.json`, and a run folder is only resumed under equal settings), `group`, `tables`, `pictures`. The
-    constructor takes `data` (what `--data` named, or `None`) and nothing else. A module of `cadlag.recipes` that
-    holds a recipe binds its class to `RECIPE`; elsewhere it is named as "module:Class".
+    constructor takes `data` (what `--data` named, or `None`) and nothing else. A module of `cadlag.recipes`
+    that holds a recipe binds its class to `RECIPE`; elsewhere it is named as "module:Class".
     """
 
     name: ClassVar[str]
@@ -116,7 +117,7 @@ class AbstractRecipe(abc.ABC):
         return []
 
     def pictures(self, figures: Figures, out: pathlib.Path) -> list[Picture]:
-        """Pictures of the page, as data; one that draws for itself writes a file into `out` and returns `Drawn`."""
+        """Pictures of the page; one the recipe draws itself is a file in `out`, named by `Drawn`."""
         return []
 
 

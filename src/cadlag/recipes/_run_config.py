@@ -96,7 +96,7 @@ def check_same(out: pathlib.Path, config: dict[str, Any]) -> None:
     parts = ("recipe", "preset", "precision", "settings", "data")
     changed = [key for key in parts if old.get(key) != config[key]]
     raise ValueError(
-        f"{out} holds a run with another {' and '.join(changed) or 'configuration'} "
+        f"{out} holds a run that differs in {', '.join(changed) or 'configuration'} "
         f"({old.get('recipe')}, preset {old.get('preset')}), so its figures cannot be mixed with this one's. "
         "Give another --out, or delete the folder."
     )

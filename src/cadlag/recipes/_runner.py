@@ -39,20 +39,27 @@ def run(
 
     **Arguments:**
 
-    - `recipe`: a name from the table, "module:Class", or an instance of a recipe that its module can be asked for.
+    - `recipe`: a name from the table, "module:Class", or an instance of a recipe that its module can be
+      asked for.
     - `preset`: how much is measured.
-    - `seeds`: how many seeds, or which; the preset's own if not given. More seeds may be added to a finished run.
-    - `out`: the run folder, `runs/NAME-PRESET` if not given. Units it already holds are not measured again; those
-        that failed are tried again.
+    - `seeds`: how many seeds, or which; the preset's own if not given. More seeds may be added to a finished
+      run.
+    - `out`: the run folder, `runs/NAME-PRESET` if not given. Units it already holds are not measured again;
+        those that failed are tried again.
     - `data`: a file or folder the recipe needs.
     - `workers`: how many processes at once; the number of cores if not given (one with the preset `gpu`).
     - `cluster`: address of a Dask scheduler to use in place of local processes.
     - `progress`: called with each event that goes to `metrics.jsonl`.
 
-    Raises `ValueError` before anything is measured if the folder holds another run. Raises `Interrupted` on Ctrl-C.
+    Raises `ValueError` before anything is measured if the folder holds another run. Raises `Interrupted` on
+    Ctrl-C.
     """
     preset = _preset(preset)
     if isinstance(recipe, AbstractRecipe):
+        if data is not None:
+            raise ValueError(
+                "data goes to the recipe's constructor when run gets an instance: run(Recipe(data))."
+            )
         source = source_of(recipe)
     else:
         source, recipe = recipe, load_recipe(recipe, data=data)
@@ -154,7 +161,7 @@ def _watch(
     while waiting:
         ended = all(future.done() for future in futures)
         records = {unit: read_unit(out, unit) for unit in waiting}
-        for unit, record in records.items():
+        for record in records.values():
             if record is not None:
                 keep = {k: v for k, v in record.items() if k in ("arm", "seed", "status", "error")}
                 progress(journal.write({"event": "unit", **keep, "unit_seconds": record.get("wall_seconds")}))

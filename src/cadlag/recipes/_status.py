@@ -1,4 +1,4 @@
-"""Verdicts that were recorded: `results/*.json` are copies of `claims.json`, and the table of the forty-three is written from them."""
+"""Verdicts that were recorded (`results/*.json`, copies of `claims.json`), and the table made from them."""
 
 import collections
 import dataclasses
@@ -24,7 +24,7 @@ class Recorded:
 
 
 def read_recorded(folder: pathlib.Path) -> list[Recorded]:
-    """All recorded runs in `folder`. Files that are not a `claims.json` (tables of benchmarks, say) are left out."""
+    """All recorded runs in `folder`. Files that are not a `claims.json` are left out."""
     if not folder.is_dir():
         raise ValueError(f"{folder} is not a folder with recorded results.")
     found = []
@@ -76,4 +76,11 @@ def state(system: System, run: Recorded | None) -> str:
 
 def _row(system: System, run: Recorded | None) -> str:
     name = f"`{system.name}`" if system.module is None else f"**`{system.name}`**"
-    return f"| {system.number:02d} | {name} | {system.wing} | {system.title} ({system.venue}) | {state(system, run)} |"
+    cells = (
+        f"{system.number:02d}",
+        name,
+        system.wing,
+        f"{system.title} ({system.venue})",
+        state(system, run),
+    )
+    return f"| {' | '.join(cells)} |"

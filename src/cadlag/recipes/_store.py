@@ -34,7 +34,7 @@ def read_json(path: pathlib.Path) -> Any:
 
 
 def plain(value: Any, where: str = "figures") -> Any:
-    """`value` with NumPy and JAX scalars and arrays turned into numbers and lists; anything else is refused."""
+    """`value` with NumPy and JAX arrays turned into numbers and lists; what JSON cannot hold is refused."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, Mapping):
@@ -104,7 +104,7 @@ def read_figures(out: pathlib.Path, units: Sequence[Unit]) -> dict[str, dict[int
 
 
 class Journal:
-    """Appends progress events to `metrics.jsonl`, each with the seconds since this session of the run began."""
+    """Appends events to `metrics.jsonl`, each with the seconds since this session of the run began."""
 
     def __init__(self, path: pathlib.Path):
         past = list(read_events(path))

@@ -1,4 +1,4 @@
-"""The forty-three systems, as text: number, recipe, wing, title, where it was published, one line on what it does."""
+"""The forty-three systems: number, recipe, wing, title, where it was published, what it does."""
 
 # ruff: noqa: E501
 

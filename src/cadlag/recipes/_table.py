@@ -79,7 +79,8 @@ def source_of(recipe: AbstractRecipe) -> str:
             return system.name
     if kind.__module__ == "__main__" or "<locals>" in kind.__qualname__:
         raise ValueError(
-            f"The recipe {kind.__qualname__} is defined in {kind.__module__}, where a worker process cannot find it; "
+            f"The recipe {kind.__qualname__} is defined in {kind.__module__}, "
+            "where no worker process finds it; "
             "put it at the top level of a module on the Python path."
         )
     return f"{kind.__module__}:{kind.__qualname__}"

@@ -1,7 +1,8 @@
 """One task in a process of its own: the units of a group, one after another.
 
-The process is started with the environment it needs (precision, threads, compilation cache) before JAX is imported,
-reads its task from standard input, and ends when that input closes: it never outlives the run that started it.
+The process is started with the environment it needs (precision, threads, compilation cache) before JAX is
+imported, reads its task from standard input, and ends when that input closes: it never outlives the run that
+started it.
 """
 
 import json
@@ -21,8 +22,8 @@ from ._table import load_recipe
 def environment(*, precision: int, threads: int, gpu: bool) -> dict[str, str]:
     """Variables a worker starts with. What the user has set already is kept, except the precision.
 
-    `NPROC` is what sizes the thread pool of XLA's CPU client (jax 0.10); the older `--xla_cpu_multi_thread_eigen`
-    flags have no effect there any more.
+    `NPROC` is what sizes the thread pool of XLA's CPU client (jax 0.10); the older
+    `--xla_cpu_multi_thread_eigen` flags have no effect there any more.
     """
     threading_of = dict.fromkeys(
         ("NPROC", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"),

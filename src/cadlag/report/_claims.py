@@ -49,7 +49,11 @@ def _css(verdict: str) -> str:
 
 def _verdict_line(verdict: str, reason: str) -> str:
     text = verdict.capitalize()
-    return f'{text}<span class="soft" style="font-weight:400"> · {html.escape(reason)}</span>' if reason else text
+    return (
+        f'{text}<span class="soft" style="font-weight:400"> · {html.escape(reason)}</span>'
+        if reason
+        else text
+    )
 
 
 def _figures(claim: Mapping[str, Any]) -> str:
@@ -59,11 +63,15 @@ def _figures(claim: Mapping[str, Any]) -> str:
     if claim["baseline"] is not None:
         pairs.append(("baseline", number(claim["baseline"])))
     if claim["difference"] is not None:
-        pairs.append(("difference ± standard error", with_error(claim["difference"], claim["standard_error"])))
+        pairs.append(
+            ("difference ± standard error", with_error(claim["difference"], claim["standard_error"]))
+        )
     if claim["paper"] is not None:
         value = claim["paper"]["value"]
         shown = html.escape(value) if isinstance(value, str) else number(value)
-        pairs.append(("paper", f'{shown} <small class="soft">({html.escape(claim["paper"]["source"])})</small>'))
+        pairs.append(
+            ("paper", f'{shown} <small class="soft">({html.escape(claim["paper"]["source"])})</small>')
+        )
     cells = "".join(f"<div><dt>{key}</dt><dd>{value}</dd></div>" for key, value in pairs)
     return f'<dl class="figures">{cells}</dl>' if cells else ""
 
@@ -102,8 +110,10 @@ def _per_seed(rows: Sequence[Mapping[str, Any]]) -> str:
         return ""
     columns = list(dict.fromkeys(key for row in rows for key in row))
     head = "".join(f'<th class="n">{html.escape(str(c))}</th>' for c in columns)
-    body = "".join(
-        "<tr>" + "".join(f'<td class="n">{number(row.get(c))}</td>' for c in columns) + "</tr>" for row in rows
-    )
+    body = "".join(f"<tr>{''.join(_number_cell(row.get(c)) for c in columns)}</tr>" for row in rows)
     table = f'<div class="wide"><table style="min-width:0"><tr>{head}</tr>{body}</table></div>'
     return f"<details><summary>Each seed</summary>{table}</details>"
+
+
+def _number_cell(value: float | None) -> str:
+    return f'<td class="n">{number(value)}</td>'

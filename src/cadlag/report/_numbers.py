@@ -38,7 +38,7 @@ def with_error(mean: float | None, error: float | None) -> str:
         return number(mean)
     size = math.floor(math.log10(error))
     scale = math.floor(math.log10(max(abs(mean), error)))
-    if -5 <= size and scale < 6:
+    if size >= -5 and scale < 6:
         places = max(0, 1 - size)
         return f"{mean:.{places}f} ± {error:.{places}f}".replace("-", MINUS)
     factor = 10.0**scale
@@ -49,7 +49,9 @@ def with_error(mean: float | None, error: float | None) -> str:
 
 
 def over_seeds(values: Sequence[float | None]) -> str:
-    """Mean ± standard error of a figure over seeds; a seed that is not finite is said, not dropped in silence."""
+    """Mean ± standard error of a figure over seeds; a seed that is not finite is said, not dropped in
+    silence.
+    """
     good = [v for v in values if v is not None and math.isfinite(v)]
     lost = len(values) - len(good)
     note = f' <small class="soft">({lost} of {len(values)} not finite)</small>' if lost else ""

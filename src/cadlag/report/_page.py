@@ -19,7 +19,8 @@ _TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 def write_report(out: str | pathlib.Path) -> pathlib.Path:
     """Write `report.html` into the run folder `out`, from `config.json`, `claims.json` and `page.json`.
 
-    Pictures are drawn into `figures/` and embedded; the page asks no other host for anything. Returns its path.
+    Pictures are drawn into `figures/` and embedded; the page asks no other host for anything. Returns its
+    path.
     """
     out = pathlib.Path(out)
     config, claims, page = (_read(out / f"{name}.json") for name in ("config", "claims", "page"))
@@ -32,7 +33,9 @@ def write_report(out: str | pathlib.Path) -> pathlib.Path:
 
 def _read(path: pathlib.Path) -> Any:
     if not path.exists():
-        raise ValueError(f"{path} is missing, so {path.parent} is not a finished run; run the recipe again to go on.")
+        raise ValueError(
+            f"{path} is missing, so {path.parent} is not a finished run; run the recipe again to go on."
+        )
     try:
         return json.loads(path.read_text(encoding="utf8"))
     except json.JSONDecodeError as error:
@@ -44,7 +47,8 @@ def render(
 ) -> str:
     """The whole page as text."""
     verdicts = "\n".join(
-        claim_section(c, page["reasons"].get(c["id"], ""), page["against"].get(c["id"])) for c in claims["claims"]
+        claim_section(c, page["reasons"].get(c["id"], ""), page["against"].get(c["id"]))
+        for c in claims["claims"]
     )
     body = [
         _head(config, claims, page),
@@ -88,8 +92,9 @@ def _alarm(page: Mapping[str, Any]) -> str:
     if not lines:
         return ""
     items = "".join(f"<li>{html.escape(line)}</li>" for line in lines)
-    text = "Part of this run broke; claims that rest on it are left open. Running the same command again retries it."
-    return f'<section class="alarm"><h3>Something broke</h3><p>{text}</p><ul class="small">{items}</ul></section>'
+    text = "Claims that rest on what follows are left open. Running the same command again retries it."
+    head = f"<h3>Something broke</h3><p>{text}</p>"
+    return f'<section class="alarm">{head}<ul class="small">{items}</ul></section>'
 
 
 def _picture(picture: Mapping[str, Any], out: pathlib.Path) -> str:
@@ -149,10 +154,11 @@ def _arms(config: Mapping[str, Any]) -> str:
 def _reproduce(config: Mapping[str, Any]) -> str:
     machine = ", ".join(f"{key} {value}" for key, value in config["machine"].items())
     versions = ", ".join(f"{key} {value}" for key, value in config["versions"].items())
+    seeds = ", ".join(map(str, config["seeds"]))
     settings = html.escape(json.dumps(config["settings"], indent=2, ensure_ascii=False))
     return (
         f"<pre>{html.escape(config['command'])}</pre>\n"
-        f'<p class="small soft">Precision float{config["precision"]}; seeds {", ".join(map(str, config["seeds"]))}. '
+        f'<p class="small soft">Precision float{config["precision"]}; seeds {seeds}. '
         f"Versions: {html.escape(versions)}. Machine: {html.escape(machine)}.</p>\n"
         f"<details><summary>Settings</summary><pre>{settings}</pre></details>"
     )

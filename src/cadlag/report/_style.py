@@ -29,7 +29,8 @@ p { margin: .5rem 0; } .soft { color: var(--soft); } small, .small { font-size: 
 .figures { display: flex; flex-wrap: wrap; gap: .5rem 2rem; margin: .8rem 0 .4rem; padding: 0; }
 .figures div { min-width: 6rem; } .figures dt { color: var(--soft); font-size: .8125rem; }
 .figures dd { margin: 0; font-variant-numeric: tabular-nums; }
-.interval { display: block; width: 100%; max-width: 26rem; height: auto; margin: .5rem 0 .2rem; color: var(--c); }
+.interval { display: block; width: 100%; max-width: 26rem; height: auto;
+  margin: .5rem 0 .2rem; color: var(--c); }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; min-width: 60%; font-size: .9375rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .42rem .9rem .42rem 0; text-align: left; vertical-align: baseline; white-space: nowrap; }
@@ -38,8 +39,9 @@ td { border-bottom: 1px solid var(--faint); } .n { text-align: right; padding-ri
 td.long { white-space: normal; }
 figure { margin: 1.6rem 0 2.4rem; } figure svg, figure img { width: 100%; height: auto; display: block; }
 figcaption { color: var(--soft); font-size: .9rem; margin-top: .5rem; max-width: 42rem; }
-pre { background: var(--panel); border-radius: 6px; padding: .85rem 1rem; overflow-x: auto; font-size: .85rem;
-  line-height: 1.5; } code, pre { font-family: ui-monospace, "SF Mono", Menlo, Consolas, monospace; }
+pre { background: var(--panel); border-radius: 6px; padding: .85rem 1rem; overflow-x: auto;
+  font-size: .85rem; line-height: 1.5; }
+code, pre { font-family: ui-monospace, "SF Mono", Menlo, Consolas, monospace; }
 details { margin: .5rem 0; } summary { cursor: pointer; color: var(--soft); font-size: .9rem; }
 .alarm { border-left: 3px solid var(--fails); padding-left: 1.2rem; }
 @media print { main { padding: 0; max-width: none; } details > * { display: block; } }

@@ -46,10 +46,13 @@ _STYLE: dict[str, Any] = {
 
 @contextlib.contextmanager
 def style(salt: str = "cadlag") -> Iterator[None]:
-    """Matplotlib's settings for the pictures of Cadlag. `salt` keeps the marks of two pictures on one page apart."""
+    """Matplotlib's settings for the pictures of Cadlag. `salt` keeps the marks of two pictures on one page
+    apart.
+    """
     import matplotlib
 
-    with matplotlib.rc_context({**_STYLE, "svg.hashsalt": salt}):
+    settings: Any = {**_STYLE, "svg.hashsalt": salt}
+    with matplotlib.rc_context(settings):
         yield
 
 
@@ -77,7 +80,9 @@ def curves(
     log_y: bool = False,
     name: str = "curves",
 ) -> str:
-    """Lines with bands of one standard error. Each of `lines` has `label`, `x`, `y`, and may have `error`, `role`."""
+    """Lines with bands of one standard error. Each of `lines` has `label`, `x`, `y`, and may have `error`,
+    `role`.
+    """
     with style(name):
         figure, axes = _figure(1, 1, 3.7)
         axis = axes[0, 0]
@@ -163,7 +168,9 @@ def bars(
         numbers = _numbers(values)
         places = range(len(labels))
         error = None if errors is None else _numbers(errors)
-        drawn = axis.barh(places, numbers, xerr=error, color=colours, height=0.62, error_kw={"ecolor": INK, "lw": 1})
+        drawn = axis.barh(
+            places, numbers, xerr=error, color=colours, height=0.62, error_kw={"ecolor": INK, "lw": 1}
+        )
         axis.bar_label(drawn, [f"{v:.3g}" for v in numbers], padding=4, fontsize=9)
         axis.set_yticks(places, labels)
         axis.invert_yaxis()
@@ -178,9 +185,15 @@ def bars(
 
 
 def training_curves(
-    runs: Mapping[str, Sequence[Mapping[str, float]]], *, y: str = "loss", log_y: bool = True, name: str = "training"
+    runs: Mapping[str, Sequence[Mapping[str, float]]],
+    *,
+    y: str = "loss",
+    log_y: bool = True,
+    name: str = "training",
 ) -> str:
-    """Training curves from lines of `metrics.jsonl`: each of `runs` is a list of records with `step` and `y`."""
+    """Training curves from lines of `metrics.jsonl`: each of `runs` is a list of records with `step` and
+    `y`.
+    """
     lines = [
         {"label": label, "x": [r["step"] for r in records if y in r], "y": [r[y] for r in records if y in r]}
         for label, records in runs.items()
@@ -195,7 +208,9 @@ def draw(picture: Mapping[str, Any]) -> str:
         labels = {"x_label": p["x_label"], "y_label": p["y_label"]}
         return curves(p["lines"], log_x=p["log_x"], log_y=p["log_y"], name=p["name"], **labels)
     if p["kind"] == "paths":
-        return sample_paths(p["times"], p["panels"], x_label=p["x_label"], y_label=p["y_label"], name=p["name"])
+        return sample_paths(
+            p["times"], p["panels"], x_label=p["x_label"], y_label=p["y_label"], name=p["name"]
+        )
     if p["kind"] == "bars":
         options = {key: p[key] for key in ("x_label", "errors", "roles", "log", "name")}
         return bars(p["labels"], p["values"], **options)
