@@ -5,7 +5,11 @@ import enum
 import math
 import statistics
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Any, Literal
+
+
+Real = float | int
+"""A plain number; run-time type checks do not take an `int` for a `float`."""
 
 
 class Verdict(enum.StrEnum):
@@ -21,8 +25,8 @@ class Verdict(enum.StrEnum):
 class Paper:
     """The paper's own figure. `source`: "seen" (read in the source) or "recalled" (not checked)."""
 
-    value: float | str
-    source: Literal["seen", "recalled"]
+    value: Real | str
+    source: str
 
     def __post_init__(self):
         if self.source not in ("seen", "recalled"):
@@ -40,16 +44,16 @@ class Outcome:
     """
 
     verdict: Verdict
-    ours: float | None = None
-    baseline: float | None = None
-    difference: float | None = None
-    standard_error: float | None = None
+    ours: Real | None = None
+    baseline: Real | None = None
+    difference: Real | None = None
+    standard_error: Real | None = None
     per_seed: tuple[Mapping[str, Any], ...] = ()
     reason: str = ""
-    against: float | None = None
+    against: Real | None = None
 
     @classmethod
-    def not_measured(cls, reason: str) -> Self:
+    def not_measured(cls, reason: str) -> "Outcome":
         """An outcome without figures, and why there are none."""
         return cls(Verdict.NOT_MEASURED, reason=reason)
 
@@ -66,7 +70,7 @@ class Claim:
     id: str
     statement: str
     criterion: str
-    threshold: float
+    threshold: Real
     outcome: Outcome
     needs: tuple[str, ...] = ()
     paper: Paper | None = None
@@ -101,7 +105,7 @@ class Claim:
 Better = Literal["higher", "lower"]
 
 
-def decide(difference: float, threshold: float, standard_error: float | None, better: Better) -> Verdict:
+def decide(difference: Real, threshold: Real, standard_error: Real | None, better: Better) -> Verdict:
     """Holds or fails when `difference` is more than two standard errors from `threshold`, else undecided.
 
     `better="higher"`: the claim says that the difference is above the threshold; `"lower"`: below. A standard
@@ -127,12 +131,12 @@ def standard_error(values: list[float]) -> float | None:
 
 
 def compare_paired(
-    ours: Mapping[int, float],
-    baseline: Mapping[int, float],
-    threshold: float = 0.0,
+    ours: Mapping[int, Real],
+    baseline: Mapping[int, Real],
+    threshold: Real = 0.0,
     *,
     better: Better = "higher",
-    standard_error: float | None = None,
+    standard_error: Real | None = None,
 ) -> Outcome:
     """Judge `ours - baseline`, paired by seed, against `threshold`.
 
@@ -157,7 +161,7 @@ def compare_paired(
     return _outcome(rows, threshold, better, standard_error)
 
 
-def below(values: Mapping[int, float], limit: float, *, standard_error: float | None = None) -> Outcome:
+def below(values: Mapping[int, Real], limit: Real, *, standard_error: Real | None = None) -> Outcome:
     """Judge whether the mean of `values` (seed to figure) lies below `limit`. `difference` is mean - limit.
 
     A figure without randomness (an identity's error) is judged with `standard_error=0.0`.
@@ -165,12 +169,12 @@ def below(values: Mapping[int, float], limit: float, *, standard_error: float | 
     return _against(values, limit, "lower", standard_error)
 
 
-def above(values: Mapping[int, float], limit: float, *, standard_error: float | None = None) -> Outcome:
+def above(values: Mapping[int, Real], limit: Real, *, standard_error: Real | None = None) -> Outcome:
     """Judge whether the mean of `values` (seed to figure) lies above `limit`; see `below`."""
     return _against(values, limit, "higher", standard_error)
 
 
-def _against(values: Mapping[int, float], limit: float, better: Better, error: float | None) -> Outcome:
+def _against(values: Mapping[int, Real], limit: Real, better: Better, error: Real | None) -> Outcome:
     if not values:
         return Outcome.not_measured("no seed was measured")
     rows = tuple({"seed": s, "ours": float(values[s])} for s in sorted(values))
@@ -192,7 +196,7 @@ def _against(values: Mapping[int, float], limit: float, better: Better, error: f
 
 
 def _outcome(
-    rows: tuple[dict[str, Any], ...], threshold: float, better: Better, error: float | None
+    rows: tuple[dict[str, Any], ...], threshold: Real, better: Better, error: Real | None
 ) -> Outcome:
     differences = [row["ours"] - row["baseline"] for row in rows]
     difference = statistics.fmean(differences)
@@ -210,7 +214,7 @@ def _outcome(
     )
 
 
-def _one_seed(error: float | None) -> str:
+def _one_seed(error: Real | None) -> str:
     return "one seed: its standard error is unknown" if error is None else ""
 
 

@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from ._claim import Real
+
 
 @dataclasses.dataclass(frozen=True)
 class Line:
@@ -13,9 +15,9 @@ class Line:
     """
 
     label: str
-    x: Sequence[float]
-    y: Sequence[float]
-    error: Sequence[float] | None = None
+    x: Sequence[Real]
+    y: Sequence[Real]
+    error: Sequence[Real] | None = None
     role: str = "ours"
 
 
@@ -39,8 +41,8 @@ class Paths:
 
     name: str
     caption: str
-    times: Sequence[float]
-    panels: dict[str, Sequence[Sequence[float]]]
+    times: Sequence[Real]
+    panels: dict[str, Sequence[Any]]
     x_label: str = "time"
     y_label: str = ""
     kind: ClassVar[str] = "paths"
@@ -53,9 +55,9 @@ class Bars:
     name: str
     caption: str
     labels: Sequence[str]
-    values: Sequence[float]
+    values: Sequence[Real]
     x_label: str
-    errors: Sequence[float] | None = None
+    errors: Sequence[Real] | None = None
     roles: Sequence[str] | None = None
     log: bool = False
     kind: ClassVar[str] = "bars"

@@ -147,7 +147,7 @@ def _wall_seconds(events: Sequence[Mapping[str, Any]]) -> float:
     last: dict[int, float] = {}
     for event in events:
         last[event.get("session", 0)] = float(event.get("wall_seconds", 0.0))
-    return sum(last.values())
+    return sum(last.values(), 0.0)
 
 
 @contextlib.contextmanager

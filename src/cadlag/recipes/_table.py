@@ -5,6 +5,7 @@ import difflib
 import importlib
 import os
 import pathlib
+from typing import Any
 
 from ._recipe import AbstractRecipe
 from ._systems import SYSTEMS
@@ -59,7 +60,7 @@ def _from_table(name: str) -> type:
     return importlib.import_module(system.module).RECIPE
 
 
-def _from_path(path: str) -> type:
+def _from_path(path: str) -> Any:
     module, _, attribute = path.partition(":")
     try:
         return getattr(importlib.import_module(module), attribute)

@@ -28,7 +28,7 @@ def tally(claims: Sequence[Mapping[str, Any]]) -> str:
     return f'<div class="tally">{"".join(parts)}</div>'
 
 
-def claim_section(claim: Mapping[str, Any], reason: str = "", against: float | None = None) -> str:
+def claim_section(claim: Mapping[str, Any], reason: str = "", against: float | int | None = None) -> str:
     """One claim: its verdict, sentence, criterion, figures, and the values behind them."""
     parts = [
         f'<section class="claim {_css(claim["verdict"])}">',
@@ -76,7 +76,7 @@ def _figures(claim: Mapping[str, Any]) -> str:
     return f'<dl class="figures">{cells}</dl>' if cells else ""
 
 
-def _interval(claim: Mapping[str, Any], against: float | None) -> str:
+def _interval(claim: Mapping[str, Any], against: float | int | None) -> str:
     """The difference with two standard errors on both sides, and the threshold it had to clear."""
     middle, error = claim["difference"], claim["standard_error"]
     if middle is None or error is None or against is None:
@@ -99,8 +99,8 @@ def _interval(claim: Mapping[str, Any], against: float | None) -> str:
         '<line x1="10" x2="410" y1="14" y2="14" stroke="var(--faint)"/>'
         f'<line x1="{t}" x2="{t}" y1="4" y2="24" stroke="var(--ink)" stroke-width="1.2"/>'
         f'<text x="{t}" y="37" font-size="11" fill="var(--soft)" text-anchor="{anchor}">{label}</text>'
-        f'<line x1="{a}" x2="{b}" y1="14" y2="14" stroke="currentColor" stroke-width="5" stroke-linecap="round" '
-        'opacity=".4"/>'
+        f'<line x1="{a}" x2="{b}" y1="14" y2="14" stroke="currentColor" stroke-width="5" '
+        'stroke-linecap="round" opacity=".4"/>'
         f'<circle cx="{m}" cy="14" r="4.5" fill="currentColor"/></svg>'
     )
 
@@ -115,5 +115,5 @@ def _per_seed(rows: Sequence[Mapping[str, Any]]) -> str:
     return f"<details><summary>Each seed</summary>{table}</details>"
 
 
-def _number_cell(value: float | None) -> str:
+def _number_cell(value: float | int | None) -> str:
     return f'<td class="n">{number(value)}</td>'

@@ -9,7 +9,7 @@ from typing import Any
 MINUS, TIMES, MISSING = "−", "×", "–"
 
 
-def number(value: float | None, digits: int = 4) -> str:
+def number(value: float | int | None, digits: int = 4) -> str:
     """`value` with `digits` significant digits; powers of ten for the very large and very small."""
     if value is None:
         return MISSING
@@ -32,7 +32,7 @@ def _trimmed(text: str) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def with_error(mean: float | None, error: float | None) -> str:
+def with_error(mean: float | int | None, error: float | int | None) -> str:
     """`mean ± error`, both cut at the second digit of the error; without an error, four digits."""
     if mean is None or error is None or error == 0 or not math.isfinite(error) or not math.isfinite(mean):
         return number(mean)
@@ -48,7 +48,7 @@ def with_error(mean: float | None, error: float | None) -> str:
     return text.replace("-", MINUS)
 
 
-def over_seeds(values: Sequence[float | None]) -> str:
+def over_seeds(values: Sequence[float | int | None]) -> str:
     """Mean ± standard error of a figure over seeds; a seed that is not finite is said, not dropped in
     silence.
     """
@@ -70,7 +70,7 @@ def cell(value: Any) -> tuple[str, bool]:
     return html.escape(str(value)), False
 
 
-def duration(seconds: float) -> str:
+def duration(seconds: float | int) -> str:
     """Seconds in words a person would use."""
     if seconds < 90:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"

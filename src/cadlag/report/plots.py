@@ -116,8 +116,8 @@ def _legend(axis: Any, entries: int) -> None:
 
 
 def sample_paths(
-    times: Sequence[float],
-    panels: Mapping[str, Sequence[Sequence[float]]],
+    times: Sequence[float | int],
+    panels: Mapping[str, Sequence[Any]],
     *,
     x_label: str = "time",
     y_label: str = "",
@@ -143,7 +143,7 @@ def sample_paths(
         return to_svg(figure)
 
 
-def _limits(panels: Mapping[str, Sequence[Sequence[float]]]) -> tuple[float, float]:
+def _limits(panels: Mapping[str, Sequence[Any]]) -> tuple[float, float]:
     values = [v for paths in panels.values() for path in paths for v in _numbers(path) if math.isfinite(v)]
     low, high = min(values, default=0.0), max(values, default=1.0)
     pad = 0.05 * (high - low) or 0.5
@@ -152,10 +152,10 @@ def _limits(panels: Mapping[str, Sequence[Sequence[float]]]) -> tuple[float, flo
 
 def bars(
     labels: Sequence[str],
-    values: Sequence[float],
+    values: Sequence[float | int],
     *,
     x_label: str,
-    errors: Sequence[float] | None = None,
+    errors: Sequence[float | int] | None = None,
     roles: Sequence[str] | None = None,
     log: bool = False,
     name: str = "bars",
@@ -185,7 +185,7 @@ def bars(
 
 
 def training_curves(
-    runs: Mapping[str, Sequence[Mapping[str, float]]],
+    runs: Mapping[str, Sequence[Mapping[str, Any]]],
     *,
     y: str = "loss",
     log_y: bool = True,
@@ -225,5 +225,5 @@ def save_svg(path: str | pathlib.Path, svg: str) -> pathlib.Path:
     return path
 
 
-def _numbers(values: Sequence[float | None]) -> list[float]:
+def _numbers(values: Sequence[float | int | None]) -> list[float]:
     return [math.nan if v is None else float(v) for v in values]
