@@ -102,7 +102,7 @@ def test_bootstrap_error_matches_the_formula_for_one_set():
     gap = ours - baseline
     found = paired_bootstrap(ours, baseline, resamples=4000)
     assert found.difference == pytest.approx(gap.mean())
-    # relative error of a standard deviation from 4000 resamples is about 1/sqrt(8000) = 1.1 %; 5 % is 4.5 of those
+    # relative error of a standard deviation from 4000 resamples is about 1/sqrt(8000) = 1.1 %
     assert found.standard_error == pytest.approx(gap.std() / np.sqrt(400), rel=0.05)
     assert found.low < found.difference < found.high
 

@@ -1,5 +1,6 @@
 """The runner with a recipe that trains nothing: resuming, crashes, kills, refusals."""
 
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -7,6 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+import types
+from typing import ClassVar
 
 import pytest
 from tiny_recipe import Tiny
@@ -93,14 +96,20 @@ def test_a_damaged_unit_is_measured_again(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("fault", "text"), [("TINY_CRASH", "FloatingPointError: loss is not finite"), ("TINY_KILL", "exit code 9")]
+    ("fault", "text"),
+    [("TINY_CRASH", "FloatingPointError: loss is not finite"), ("TINY_KILL", "exit code 9")],
 )
 def test_a_crash_leaves_the_others_and_can_be_repaired(tmp_path, monkeypatch, fault, text):
     monkeypatch.setenv(fault, "half/1")
     broken = run(SOURCE, preset="quick", out=tmp_path / "r")
     assert broken.exit_code == 2
     assert [(u.arm, u.seed) for u in broken.failed] == [("half", 1)]
-    assert verdicts(broken) == {"better": "holds", "worse": "fails", "near": "undecided", "part": "not measured"}
+    assert verdicts(broken) == {
+        "better": "holds",
+        "worse": "fails",
+        "near": "undecided",
+        "part": "not measured",
+    }
     assert text in broken.claims[3].outcome.reason
     assert (tmp_path / "r" / "units" / "half" / "2.json").exists()
     monkeypatch.delenv(fault)
@@ -224,6 +233,39 @@ def test_an_instance_runs_too_if_a_worker_can_find_its_class(tmp_path):
 
     with pytest.raises(ValueError, match="no worker process finds it"):
         run(Local(), preset="smoke", out=tmp_path / "s")
+
+
+class FakeClient:
+    """A scheduler of one worker that runs at once; the interface of `dask.distributed.Client` that is used."""
+
+    submitted: ClassVar[list] = []
+
+    def __init__(self, address, timeout):
+        self.address = address
+
+    def submit(self, function, task, pure):
+        json.dumps(task)  # it must travel
+        self.submitted.append(task)
+        future = concurrent.futures.Future()
+        future.set_result(function(task))
+        return future
+
+    def cancel(self, futures):
+        assert futures == []
+
+    def close(self):
+        pass
+
+
+def test_a_cluster_gives_the_same_figures(tmp_path, monkeypatch, finished):
+    modules = {"dask": types.ModuleType("dask"), "dask.distributed": types.ModuleType("dask.distributed")}
+    modules["dask.distributed"].Client = FakeClient
+    for name, module in modules.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(p for p in sys.path if p))
+    away = run(SOURCE, preset="quick", out=tmp_path / "r", cluster="tcp://somewhere:8786")
+    assert away.claims == finished.claims
+    assert [len(task["units"]) for task in FakeClient.submitted] == [3, 3, 3, 3]
 
 
 def test_two_runs_on_one_folder_are_kept_apart(tmp_path):

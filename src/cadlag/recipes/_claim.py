@@ -7,7 +7,6 @@ import statistics
 from collections.abc import Mapping
 from typing import Any, Literal
 
-
 Real = float | int
 """A plain number; run-time type checks do not take an `int` for a `float`."""
 

@@ -4,7 +4,8 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from ._claim import Real
+Numbers = Any
+"""A list, tuple or array of numbers; NaN or `None` leaves a gap."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,9 +16,9 @@ class Line:
     """
 
     label: str
-    x: Sequence[Real]
-    y: Sequence[Real]
-    error: Sequence[Real] | None = None
+    x: Numbers
+    y: Numbers
+    error: Numbers | None = None
     role: str = "ours"
 
 
@@ -41,8 +42,8 @@ class Paths:
 
     name: str
     caption: str
-    times: Sequence[Real]
-    panels: dict[str, Sequence[Any]]
+    times: Numbers
+    panels: dict[str, Any]
     x_label: str = "time"
     y_label: str = ""
     kind: ClassVar[str] = "paths"
@@ -55,9 +56,9 @@ class Bars:
     name: str
     caption: str
     labels: Sequence[str]
-    values: Sequence[Real]
+    values: Numbers
     x_label: str
-    errors: Sequence[Real] | None = None
+    errors: Numbers | None = None
     roles: Sequence[str] | None = None
     log: bool = False
     kind: ClassVar[str] = "bars"
