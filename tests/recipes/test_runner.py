@@ -236,7 +236,7 @@ def test_an_instance_runs_too_if_a_worker_can_find_its_class(tmp_path):
 
 
 class FakeClient:
-    """A scheduler of one worker that runs at once; the interface of `dask.distributed.Client` that is used."""
+    """A scheduler that runs a task at once; what is used of `dask.distributed.Client`."""
 
     submitted: ClassVar[list] = []
 

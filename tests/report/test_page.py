@@ -42,7 +42,7 @@ def write_run(out, **page):
     claims = [
         claim("a", "holds", paper={"value": 0.987, "source": "recalled"}, **measured),
         claim("b", "fails", **measured),
-        claim("c", "undecided"),
+        claim("c", "undecided", ours=0.002, difference=-0.001, standard_error=0.0006),
         claim("d", "not measured"),
     ]
     config = {
@@ -54,7 +54,7 @@ def write_run(out, **page):
     content = {
         "title": "T <script>", "summary": "S", "bibtex": "@article{x}",
         "reasons": {"d": "the preset does not"},
-        "against": {"a": 0.1}, "failed": [], "tables": [], "pictures": [], "notes": [], **page,
+        "against": {"a": 0.1, "c": 0.003}, "failed": [], "tables": [], "pictures": [], "notes": [], **page,
     }  # fmt: skip
     for name, value in (("config", config), ("claims", {**head, "claims": claims}), ("page", content)):
         (out / f"{name}.json").write_text(json.dumps(value))
@@ -114,7 +114,7 @@ def test_every_verdict_and_figure_is_on_the_page(tmp_path):
     for words in (
         "Sentence a.", "Holds", "Fails", "Undecided", "Not measured", "the preset does not", "0.312 ± 0.021",
         "0.987", "(recalled)", "cadlag run tiny --preset quick", "@article{x}", "0.300 ± 0.058", "777",
-        "jax 9.9", "threshold 0.1", "61 s on 2 cores",
+        "jax 9.9", "threshold 0.1", "0.00200 ± 0.00060", "threshold 0.003", "61 s on 2 cores",
     ):  # fmt: skip
         assert words in text, words
     assert text.index("Sentence a.") < text.index("Scores")

@@ -38,8 +38,8 @@ class Outcome:
 
     `ours` and `baseline` are means over the paired seeds, `difference` is what the threshold is compared
     with, `standard_error` belongs to `difference`; `per_seed` lists the values behind them. Fields that were
-    not measured are `None`; `reason` then says why. `against` is the number that `difference` was held
-    against.
+    not measured are `None`; `reason` then says why. `against` is the threshold, or the
+    limit that `ours` alone was held against.
     """
 
     verdict: Verdict
@@ -62,8 +62,8 @@ class Claim:
     """One sentence of the paper (`statement`), its test (`criterion`, `threshold`) and the `outcome`.
 
     `needs` names the arms the claim rests on: if a run of one of them crashes, the claim becomes "not
-    measured". An empty `needs` means all arms of the recipe. `criterion` says in words what would make the
-    claim false.
+    measured". An empty `needs` means all arms of the recipe. `criterion` is the condition under which the
+    claim holds, in words a reader can check: the page shows it after "Holds if".
     """
 
     id: str
@@ -190,7 +190,7 @@ def _against(values: Mapping[int, Real], limit: Real, better: Better, error: Rea
         standard_error=error,
         per_seed=rows,
         reason=_one_seed(error),
-        against=0.0,
+        against=limit,
     )
 
 

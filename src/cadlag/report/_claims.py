@@ -58,14 +58,11 @@ def _verdict_line(verdict: str, reason: str) -> str:
 
 def _figures(claim: Mapping[str, Any]) -> str:
     pairs = []
-    if claim["ours"] is not None:
-        pairs.append(("ours", number(claim["ours"])))
-    if claim["baseline"] is not None:
-        pairs.append(("baseline", number(claim["baseline"])))
-    if claim["difference"] is not None:
-        pairs.append(
-            ("difference ± standard error", with_error(claim["difference"], claim["standard_error"]))
-        )
+    judged = _judged(claim)
+    if judged == "difference":
+        pairs += [("ours", number(claim["ours"])), ("baseline", number(claim["baseline"]))]
+    if claim[judged] is not None:
+        pairs.append((f"{judged} ± standard error", with_error(claim[judged], claim["standard_error"])))
     if claim["paper"] is not None:
         value = claim["paper"]["value"]
         shown = html.escape(value) if isinstance(value, str) else number(value)
@@ -76,9 +73,14 @@ def _figures(claim: Mapping[str, Any]) -> str:
     return f'<dl class="figures">{cells}</dl>' if cells else ""
 
 
+def _judged(claim: Mapping[str, Any]) -> str:
+    """What was held against the threshold: the difference, or ours alone where there is no baseline."""
+    return "ours" if claim["baseline"] is None else "difference"
+
+
 def _interval(claim: Mapping[str, Any], against: float | int | None) -> str:
-    """The difference with two standard errors on both sides, and the threshold it had to clear."""
-    middle, error = claim["difference"], claim["standard_error"]
+    """What was judged, with two standard errors on both sides, and the threshold it had to clear."""
+    middle, error = claim[_judged(claim)], claim["standard_error"]
     if middle is None or error is None or against is None:
         return ""
     low, high = middle - 2 * error, middle + 2 * error
@@ -95,7 +97,7 @@ def _interval(claim: Mapping[str, Any], against: float | int | None) -> str:
     label = f"threshold {number(against)}".replace("<sup>", "^").replace("</sup>", "")
     return (
         '<svg class="interval" viewBox="0 0 420 40" role="img" '
-        'aria-label="difference with two standard errors, against the threshold">'
+        'aria-label="value with two standard errors, and the threshold">'
         '<line x1="10" x2="410" y1="14" y2="14" stroke="var(--faint)"/>'
         f'<line x1="{t}" x2="{t}" y1="4" y2="24" stroke="var(--ink)" stroke-width="1.2"/>'
         f'<text x="{t}" y="37" font-size="11" fill="var(--soft)" text-anchor="{anchor}">{label}</text>'
