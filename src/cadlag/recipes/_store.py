@@ -104,11 +104,11 @@ def read_figures(out: pathlib.Path, units: Sequence[Unit]) -> dict[str, dict[int
 
 
 class Journal:
-    """Appends events to `metrics.jsonl`, each with the seconds since this session of the run began."""
+    """Appends events to `metrics.jsonl`, each with the seconds since this attempt at the run began."""
 
     def __init__(self, path: pathlib.Path):
         past = list(read_events(path))
-        self.session = 1 + max((e.get("session", 0) for e in past), default=0)
+        self.attempt = 1 + max((e.get("attempt", 0) for e in past), default=0)
         self.earlier = _wall_seconds(past)
         self._start = time.monotonic()
         torn = path.exists() and not path.read_bytes().endswith(b"\n") and path.stat().st_size > 0
@@ -118,12 +118,12 @@ class Journal:
 
     @property
     def wall_seconds(self) -> float:
-        """Seconds this session has taken."""
+        """Seconds this attempt has taken."""
         return time.monotonic() - self._start
 
     def write(self, event: Mapping[str, Any]) -> dict[str, Any]:
         """Append `event` and return it as written."""
-        line = {"session": self.session, "wall_seconds": round(self.wall_seconds, 3), **event}
+        line = {"attempt": self.attempt, "wall_seconds": round(self.wall_seconds, 3), **event}
         self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
         self._file.flush()
         return line
@@ -146,7 +146,7 @@ def read_events(path: pathlib.Path) -> Iterator[dict[str, Any]]:
 def _wall_seconds(events: Sequence[Mapping[str, Any]]) -> float:
     last: dict[int, float] = {}
     for event in events:
-        last[event.get("session", 0)] = float(event.get("wall_seconds", 0.0))
+        last[event.get("attempt", 0)] = float(event.get("wall_seconds", 0.0))
     return sum(last.values(), 0.0)
 
 
