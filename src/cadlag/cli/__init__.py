@@ -1,1 +1,3 @@
-"""cadlag.cli"""
+"""The command `cadlag`."""
+
+from ._main import main as main

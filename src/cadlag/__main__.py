@@ -1,0 +1,7 @@
+"""`python -m cadlag`."""
+
+import sys
+
+from cadlag.cli import main
+
+sys.exit(main())

@@ -1,0 +1,130 @@
+"""What the commands take: one dataclass each, from which tyro makes the command line."""
+
+import dataclasses
+import pathlib
+from typing import Annotated, Literal
+
+import tyro
+
+from cadlag.recipes import Preset
+
+PresetName = Literal["smoke", "quick", "standard", "gpu"]
+
+
+@dataclasses.dataclass(frozen=True)
+class ListArguments:
+    """List the forty-three systems."""
+
+    json: bool = False
+    """Print JSON."""
+    markdown: bool = False
+    """Print the table as Markdown, with the state of each system."""
+    results: pathlib.Path | None = None
+    """Folder of recorded verdicts the states are read from."""
+    debug: bool = False
+    """Show the traceback of an error."""
+
+
+@dataclasses.dataclass(frozen=True)
+class RunArguments:
+    """Measure a system against its baselines, and judge its claims.
+
+    Running again on the same folder goes on where the last run stopped. Exit code 0: measured; 2: something
+    could not run.
+    """
+
+    name: tyro.conf.Positional[str]
+    """A recipe that 'cadlag list' shows, or "module:Class"."""
+    preset: PresetName = str(Preset.QUICK)  # pyright: ignore[reportAssignmentType]
+    """smoke: seconds; quick: five minutes; standard: an hour; gpu: the paper's own size."""
+    seeds: int | None = None
+    """How many seeds; the preset's own number if not given."""
+    out: pathlib.Path | None = None
+    """Run folder; runs/NAME-PRESET if not given."""
+    data: pathlib.Path | None = None
+    """Data the recipe cannot bring itself."""
+    workers: int | None = None
+    """Processes at once; the number of cores if not given."""
+    cluster: str | None = None
+    """Address of a Dask scheduler to use instead of local processes."""
+    json: bool = False
+    """Print claims.json at the end and nothing else."""
+    debug: bool = False
+    """Show the traceback of an error."""
+
+
+@dataclasses.dataclass(frozen=True)
+class VerifyArguments:
+    """Run recipes and check their verdicts.
+
+    Exit code 0: no claim fails; 1: one fails; 2: something could not run.
+    """
+
+    names: tyro.conf.Positional[tuple[str, ...]] = ()
+    """Recipes; all that are built if none is given."""
+    preset: PresetName = str(Preset.SMOKE)  # pyright: ignore[reportAssignmentType]
+    """How much to measure."""
+    strict: bool = False
+    """Count undecided as failing."""
+    recorded: pathlib.Path | None = None
+    """Folder of recorded verdicts: then only a verdict worse than the recorded one counts."""
+    out: pathlib.Path | None = None
+    """Keep the run folders here; a temporary folder if not given."""
+    workers: int | None = None
+    """Processes at once; the number of cores if not given."""
+    debug: bool = False
+    """Show the traceback of an error."""
+
+
+@dataclasses.dataclass(frozen=True)
+class FitArguments:
+    """Fit a model to your own data.
+
+    cadlag fit series DATA.csv --label kind --id patient --time hour
+    """
+
+    kind: tyro.conf.Positional[Literal["series"]]
+    """What the data are: irregular time series."""
+    data: tyro.conf.Positional[pathlib.Path]
+    """A table in long form: one row an observation."""
+    label: str | None = None
+    """Column to predict, the same in all rows of one series."""
+    id: str | None = None
+    """Column that says which series a row belongs to."""
+    time: str | None = None
+    """Column of time stamps."""
+    task: Literal["classify", "regress", "forecast", "interpolate"] = "classify"
+    """What to learn."""
+    model: str = "lnsde"
+    """Which model: lnsde, lsde, gsde, or a baseline of the wing."""
+    steps: int | None = None
+    """Training steps; chosen from the size of the data if not given."""
+    seed: int = 0
+    """Seed of initial weights, batches and noise."""
+    out: pathlib.Path | None = None
+    """Folder for the model; runs/fit-DATA if not given."""
+    debug: bool = False
+    """Show the traceback of an error."""
+
+
+@dataclasses.dataclass(frozen=True)
+class PredictArguments:
+    """Predict with a model that 'cadlag fit' left."""
+
+    run: tyro.conf.Positional[pathlib.Path]
+    """The folder 'cadlag fit' wrote."""
+    data: tyro.conf.Positional[pathlib.Path]
+    """New data, with the columns the model was fitted on."""
+    out: Annotated[pathlib.Path, tyro.conf.arg(aliases=["-o"])] = pathlib.Path("predictions.csv")
+    """Where predictions go."""
+    debug: bool = False
+    """Show the traceback of an error."""
+
+
+Command = (
+    Annotated[ListArguments, tyro.conf.subcommand("list")]
+    | Annotated[RunArguments, tyro.conf.subcommand("run")]
+    | Annotated[VerifyArguments, tyro.conf.subcommand("verify")]
+    | Annotated[FitArguments, tyro.conf.subcommand("fit")]
+    | Annotated[PredictArguments, tyro.conf.subcommand("predict")]
+)

@@ -1,0 +1,114 @@
+"""The commands. Each takes its arguments and returns an exit code; what is heavy is imported inside."""
+
+import dataclasses
+import importlib
+import json
+import pathlib
+import sys
+import tempfile
+
+from cadlag.recipes import TABLE, Preset, RunReport, Verdict, markdown_table, read_recorded, run, worse
+
+from ._arguments import FitArguments, ListArguments, PredictArguments, RunArguments, VerifyArguments
+from ._show import make_progress, show_systems, show_verdicts
+
+
+def list_systems(arguments: ListArguments) -> int:
+    """`cadlag list`."""
+    recorded = [] if arguments.results is None else read_recorded(arguments.results)
+    if arguments.json:
+        rows = [{**dataclasses.asdict(system), "module": system.module} for system in TABLE]
+        print(json.dumps(rows, indent=1, ensure_ascii=False))
+    elif arguments.markdown:
+        print(markdown_table(recorded), end="")
+    else:
+        show_systems(recorded)
+    return 0
+
+
+def run_recipe(arguments: RunArguments) -> int:
+    """`cadlag run`."""
+    report, page = _run(arguments, quiet=arguments.json)
+    if arguments.json:
+        print((report.out / "claims.json").read_text(encoding="utf8"))
+    else:
+        show_verdicts(report, page)
+    return report.exit_code
+
+
+def _run(arguments: RunArguments, *, quiet: bool) -> tuple[RunReport, pathlib.Path]:
+    with make_progress(arguments.name, quiet=quiet) as progress:
+        report = run(
+            arguments.name,
+            preset=arguments.preset,
+            seeds=arguments.seeds,
+            out=arguments.out,
+            data=arguments.data,
+            workers=arguments.workers,
+            cluster=arguments.cluster,
+            progress=progress,
+        )
+    from cadlag.report import write_report
+
+    return report, write_report(report.out)
+
+
+def verify(arguments: VerifyArguments) -> int:
+    """`cadlag verify`."""
+    names = arguments.names or tuple(system.name for system in TABLE if system.module)
+    if not names:
+        raise ValueError("No recipe is built, so there is nothing to verify.")
+    if arguments.out is not None:
+        return max(_verify(name, arguments, arguments.out) for name in names)
+    with tempfile.TemporaryDirectory(prefix="cadlag-verify-") as folder:
+        return max(_verify(name, arguments, pathlib.Path(folder)) for name in names)
+
+
+def _verify(name: str, arguments: VerifyArguments, folder: pathlib.Path) -> int:
+    out = folder / f"{name.replace(':', '.')}-{arguments.preset}"
+    options = RunArguments(name, preset=arguments.preset, out=out, workers=arguments.workers)
+    try:
+        report, page = _run(options, quiet=False)
+    except (ValueError, TypeError, OSError) as error:
+        if arguments.debug:
+            raise
+        print(f"cadlag: {name}: {error}", file=sys.stderr)
+        return 2
+    show_verdicts(report, page if arguments.out is not None else None)
+    if report.failed:
+        return 2
+    known = _recorded(report.recipe, arguments)
+    bad = [c.id for c in report.claims if worse(c.verdict, known.get(c.id), strict=arguments.strict)]
+    for claim in bad:
+        before = f", recorded as {known[claim]}" if claim in known else ""
+        print(f"{name}: claim {claim!r} is worse than expected{before}", file=sys.stderr)
+    return 1 if bad else 0
+
+
+def _recorded(name: str, arguments: VerifyArguments) -> dict[str, Verdict]:
+    if arguments.recorded is None:
+        return {}
+    runs = read_recorded(arguments.recorded)
+    found = [r for r in runs if r.recipe == name and r.preset is Preset(arguments.preset)]
+    return found[-1].verdicts if found else {}
+
+
+def fit(arguments: FitArguments) -> int:
+    """`cadlag fit`."""
+    return _files("fit_file", arguments)
+
+
+def predict(arguments: PredictArguments) -> int:
+    """`cadlag predict`."""
+    return _files("predict_file", arguments)
+
+
+def _files(function: str, arguments: FitArguments | PredictArguments) -> int:
+    """Call a file function of the series wing; it returns text to show, or `None`."""
+    if not arguments.data.exists():
+        raise ValueError(f"{arguments.data} does not exist.")
+    keywords = {key: value for key, value in vars(arguments).items() if key not in ("kind", "debug")}
+    result = getattr(importlib.import_module("cadlag.series._files"), function)(**keywords)
+    if result is not None:
+        print(result)
+    return 0
