@@ -1,0 +1,394 @@
+"""Stable neural SDEs (Oh, Lim and Kim, ICLR 2024): do they hold up on irregular and gappy series?
+
+Three studies. (A) An Ornstein-Uhlenbeck path has to be reproduced from itself as control: what cannot see the path
+is stuck at its variance. (B) Real series lose 0, 30, 50, 70 % of their values: how far does accuracy fall, against
+neural CDE, GRU-D and MiniRocket, and against the same drift without noise? (C) Forecasts of simulated hoppers, where
+`--data` names the array.
+"""
+
+import functools
+import pathlib
+import time
+from typing import Any
+
+from cadlag.recipes._bootstrap import paired_bootstrap
+from cadlag.recipes._claim import Claim, Outcome, Paper, below, compare_paired
+from cadlag.recipes._picture import Bars, Curves, Line, Paths, Picture, Table
+from cadlag.recipes._recipe import AbstractRecipe, Arm, Figures, Preset, value_per_seed
+
+STABLE = ("lsde", "lnsde", "gsde")
+ARMS = (
+    Arm("lsde", "ours", "Langevin-type SDE"),
+    Arm("lnsde", "ours", "linear-noise SDE"),
+    Arm("gsde", "ours", "geometric SDE"),
+    Arm("lnsde-no-noise", "ablation", "the linear-noise SDE's drift alone, σ = 0"),
+    Arm("cde", "baseline", "neural CDE, same width and training"),
+    Arm("gru", "baseline", "GRU on values, masks and gaps"),
+    Arm("gru-d", "baseline", "GRU-D"),
+    Arm("minirocket", "baseline", "MiniRocket on linearly filled series"),
+    Arm("naive-sde", "blind", "free drift and diffusion, no control: sees the first value only"),
+    Arm("ode", "blind", "neural ODE: sees the first value only"),
+)
+RATES = (0.0, 0.3, 0.5, 0.7)
+HIGH = (0.5, 0.7)
+SETS = {
+    Preset.SMOKE: ("BasicMotions",),
+    Preset.QUICK: ("BasicMotions", "JapaneseVowels"),
+    Preset.STANDARD: ("BasicMotions", "JapaneseVowels", "GunPoint", "ArrowHead", "ItalyPowerDemand"),
+    Preset.GPU: ("BasicMotions", "JapaneseVowels", "GunPoint", "ArrowHead", "ItalyPowerDemand"),
+}
+EPOCHS = {
+    Preset.SMOKE: {"ou": 1, "real": 2, "hopper": 1},
+    Preset.QUICK: {"ou": 100, "real": 60, "hopper": 10},
+    Preset.STANDARD: {"ou": 100, "real": 100, "hopper": 40},
+    Preset.GPU: {"ou": 100, "real": 100, "hopper": 500},
+}
+
+
+class StableSDERecipe(AbstractRecipe):
+    """Accuracy of the three stable SDEs under missing values, and what their noise adds."""
+
+    name = "stable-sde"
+    title = "Stable neural SDEs on irregular time series"
+    summary = "Three neural SDE families that stay stable, on gappy series, against honest baselines."
+    bibtex = (
+        "@inproceedings{oh2024stable,\n  title={Stable Neural Stochastic Differential Equations in Analyzing "
+        "Irregular Time Series Data},\n  author={Oh, YongKyung and Lim, Dong-Young and Kim, Sungil},\n"
+        "  booktitle={International Conference on Learning Representations},\n  year={2024}\n}"
+    )
+
+    def arms(self, preset: Preset) -> tuple[Arm, ...]:
+        """All arms; in `smoke` two."""
+        return tuple(a for a in ARMS if a.name in ("lnsde", "cde")) if preset is Preset.SMOKE else ARMS
+
+    def settings(self, preset: Preset) -> dict[str, Any]:
+        """Widths, rates and lengths of training."""
+        return {
+            "sets": list(SETS[preset]),
+            "rates": list(RATES if preset is not Preset.SMOKE else RATES[::2]),
+            "epochs": EPOCHS[preset],
+            "hidden_size": 128 if preset is Preset.GPU else 32,
+            "depth": 2,
+            "learning_rate": {"ou": 1e-3, "real": 3e-3, "hopper": 1e-3},
+            "batch_size": {"ou": 64, "real": 32, "hopper": 64},
+            "ou_steps": 2,
+            "split": {"test": 0.3, "validation": 0.2, "seed": 7},
+            "patience": 30,
+            "n_paths": 10,
+        }
+
+    def measure(self, arm: Arm, preset: Preset, seed: int, out: pathlib.Path) -> dict[str, Any]:
+        """All studies that apply to the arm."""
+        settings = self.settings(preset)
+        figures: dict[str, Any] = {"real": real_series(arm.name, settings, seed)}
+        if arm.name in (*STABLE, "cde", "naive-sde", "ode"):
+            figures["ou"] = ou_study(arm.name, settings, seed, paths=64 if preset is Preset.SMOKE else 1000)
+        if self.data is not None and arm.name in (*STABLE, "lnsde-no-noise", "cde", "gru", "gru-d"):
+            figures["hopper"] = hopper_study(arm.name, settings, seed, self.data)
+        return figures
+
+    def judge(self, figures: Figures) -> list[Claim]:
+        """Every claim of the three studies."""
+        return [
+            *(_ou_claim(figures, arm) for arm in STABLE),
+            Claim(
+                "ou-cde",
+                "On the OU task a stable SDE reproduces the path better than a neural CDE.",
+                "mean squared error of LNSDE minus that of the neural CDE < 0",
+                0.0,
+                compare_paired(
+                    value_per_seed(figures, "lnsde", "ou.mse"), value_per_seed(figures, "cde", "ou.mse"), better="lower"
+                ),
+                ("lnsde", "cde"),
+                Paper("0.00306 against 0.0181", "seen"),
+            ),
+            *(_pooled_claim(figures, *row) for row in _POOLED),
+            _drop_claim(figures),
+            Claim(
+                "hopper",
+                "LNSDE forecasts the hopper more accurately than a neural CDE.",
+                "mean squared error of LNSDE minus that of the neural CDE, half of the time points removed, < 0",
+                0.0,
+                compare_paired(
+                    value_per_seed(figures, "lnsde", "hopper.0.5"),
+                    value_per_seed(figures, "cde", "hopper.0.5"),
+                    better="lower",
+                ),
+                ("lnsde", "cde"),
+                Paper("0.012 to 0.013 against 0.028 on regular data", "recalled"),
+            ),
+        ]
+
+    def tables(self, figures: Figures) -> list[Table]:
+        """Accuracy by set and rate, errors of the OU study and of the forecasts, sizes and times."""
+        from cadlag.recipes._stable_sde_page import tables
+
+        return tables(figures)
+
+    def pictures(self, figures: Figures, out: pathlib.Path) -> list[Picture]:
+        """Accuracy against missing rate, OU paths, training curves, time of a training step."""
+        from cadlag.recipes._stable_sde_page import pictures
+
+        return pictures(figures)
+
+
+_POOLED = (
+    ("robust-cde", "lnsde", "cde", "With half or more of the values missing, LNSDE is more accurate than a neural CDE."),
+    ("robust-gru-d", "lnsde", "gru-d", "With half or more of the values missing, LNSDE is more accurate than GRU-D."),
+    (
+        "robust-minirocket",
+        "lnsde",
+        "minirocket",
+        "With half or more of the values missing, LNSDE is more accurate than MiniRocket.",
+    ),
+    ("noise-adds", "lnsde", "lnsde-no-noise", "The noise of LNSDE adds accuracy when half or more is missing."),
+)
+
+
+def _ou_claim(figures: Figures, arm: str) -> Claim:
+    paper = {"lsde": 0.00325, "lnsde": 0.00306, "gsde": 0.00309}[arm]
+    return Claim(
+        f"ou-{arm}",
+        f"{arm.upper()} sees the path through its control: its error on the OU task lies far below the path's variance.",
+        "mean squared error < 0.005 (a model blind to the path cannot get below 0.0195 in expectation)",
+        0.005,
+        below(value_per_seed(figures, arm, "ou.mse"), 0.005),
+        (arm,),
+        Paper(paper, "seen"),
+    )
+
+
+def _pooled_claim(figures: Figures, name: str, ours: str, baseline: str, statement: str) -> Claim:
+    return Claim(
+        name,
+        statement,
+        f"accuracy({ours}) - accuracy({baseline}) > 0 over all test series at missing rates 0.5 and 0.7, pooled over "
+        "sets, paired; standard error from a bootstrap over series and seeds",
+        0.0,
+        _pooled(figures, ours, baseline),
+        (ours, baseline),
+    )
+
+
+def _pooled(figures: Figures, ours: str, baseline: str) -> Outcome:
+    seeds = sorted(set(figures.get(ours, {})) & set(figures.get(baseline, {})))
+    if not seeds:
+        return Outcome.not_measured("no seed was measured for both sides")
+    table = {arm: {s: _hits(figures[arm][s]) for s in seeds} for arm in (ours, baseline)}
+    rows = [[table[arm][s] for s in seeds] for arm in (ours, baseline)]
+    if not rows[0][0]:
+        return Outcome.not_measured("no missing rate of 0.5 or 0.7 was measured")
+    groups = [name for name, _ in figures[ours][seeds[0]]["real"]["cases"] for _ in range(1)]
+    labels = _labels(figures[ours][seeds[0]])
+    del groups
+    error = paired_bootstrap(rows[0], rows[1], groups=labels).standard_error
+    means = {arm: {s: sum(hits) / len(hits) for s, hits in table[arm].items()} for arm in (ours, baseline)}
+    one_seed = len(seeds) == 1
+    return compare_paired(means[ours], means[baseline], standard_error=None if one_seed else error)
+
+
+def _hits(figure: Any) -> list[int]:
+    """Right or wrong, over all sets at the high missing rates."""
+    return [hit for by_rate in figure["real"]["cases"].values() for r in HIGH for hit in by_rate.get(str(r), [])]
+
+
+def _labels(figure: Any) -> list[str]:
+    cases = figure["real"]["cases"]
+    return [name for name, by_rate in cases.items() for r in HIGH for _ in by_rate.get(str(r), [])]
+
+
+def _drop_claim(figures: Figures) -> Claim:
+    drops = {arm: _drops(figures, arm) for arm in ("lnsde", "cde")}
+    return Claim(
+        "small-drop",
+        "From complete series to 70 % missing, LNSDE loses less accuracy than a neural CDE.",
+        "accuracy lost by LNSDE minus accuracy lost by the neural CDE, mean over sets, < 0",
+        0.0,
+        compare_paired(drops["lnsde"], drops["cde"], better="lower"),
+        ("lnsde", "cde"),
+    )
+
+
+def _drops(figures: Figures, arm: str) -> dict[int, float]:
+    full, left = (value_per_seed(figures, arm, f"real.mean.{r}".replace(".", ".")) for r in ("0", "70"))
+    return {seed: full[seed] - left[seed] for seed in full if seed in left}
+
+
+def model_of(arm: str, settings: dict[str, Any], **more: Any) -> Any:
+    """Constructor of an arm's model."""
+    from cadlag import series
+
+    size = {"hidden_size": settings["hidden_size"]}
+    deep = {**size, "depth": settings["depth"], **more}
+    makers = {
+        "lsde": functools.partial(series.LSDE, **deep),
+        "lnsde": functools.partial(series.LNSDE, **deep),
+        "gsde": functools.partial(series.GSDE, **deep),
+        "lnsde-no-noise": functools.partial(series.LNSDE, noisy=False, **deep),
+        "cde": functools.partial(series.NeuralCDE, **deep),
+        "naive-sde": functools.partial(series.NeuralSDE, **deep),
+        "ode": functools.partial(series.NeuralODE, **deep),
+        "gru": functools.partial(series.GRU, **size),
+        "gru-d": functools.partial(series.GRUD, **size),
+    }
+    return makers[arm]
+
+
+def real_series(arm: str, settings: dict[str, Any], seed: int) -> dict[str, Any]:
+    """Right or wrong for every test series of every set at every missing rate, and the mean accuracies."""
+    cases: dict[str, dict[str, list[int]]] = {}
+    curves: dict[str, list[float]] = {}
+    seconds: dict[str, float] = {}
+    parameters = None
+    for name in settings["sets"]:
+        train, test = _parts(name, settings)
+        cases[name] = {}
+        for rate in settings["rates"]:
+            hits, fitted, spent = _classify(arm, settings, seed, train, test, rate)
+            cases[name][str(rate)] = hits
+            if fitted is not None:
+                curves[name] = _thin(fitted.history_["loss"])
+                seconds[name], parameters = spent, _count(fitted.model_)
+    mean = {
+        str(round(100 * r)): sum(sum(c[str(r)]) / len(c[str(r)]) for c in cases.values()) / len(cases)
+        for r in settings["rates"]
+    }
+    return {"cases": cases, "mean": mean, "curves": curves, "ms_per_step": seconds, "parameters": parameters}
+
+
+def _parts(name: str, settings: dict[str, Any]) -> tuple[Any, Any]:
+    from cadlag.data import bundled, split
+
+    cut = settings["split"]
+    train, test = split(bundled(name), (1 - cut["test"], cut["test"]), seed=cut["seed"])
+    return train, test
+
+
+def _classify(arm: str, settings: dict[str, Any], seed: int, train: Any, test: Any, rate: float) -> Any:
+    from cadlag.data import delete_observations
+    from cadlag.series import MiniRocket, SeriesClassifier
+    from cadlag.series.classifier import class_names
+
+    train = delete_observations(train, rate, seed=1000 + seed)
+    test = delete_observations(test, rate, seed=2000 + seed)
+    start = time.perf_counter()
+    if arm == "minirocket":
+        fitted = MiniRocket(seed=seed).fit(train)
+    else:
+        fitted = SeriesClassifier(
+            model_of(arm, settings),
+            epochs=settings["epochs"]["real"],
+            batch_size=settings["batch_size"]["real"],
+            learning_rate=settings["learning_rate"]["real"],
+            validation_fraction=settings["split"]["validation"],
+            patience=settings["patience"],
+            n_paths=settings["n_paths"],
+            seed=seed,
+        ).fit(train)
+    spent = time.perf_counter() - start
+    hits = (fitted.predict(test) == class_names(test)).astype(int).tolist()
+    if arm == "minirocket":
+        return hits, None, spent
+    return hits, fitted, 1000 * spent / len(fitted.history_["loss"])
+
+
+def ou_paths(count: int, seed: int) -> Any:
+    """Paths of dX = -0.2 X dt + 0.1 dW, X_0 = 1, at 20 Euler points 0.5 apart; shape (count, 20)."""
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    paths = np.ones((count, 20))
+    for n in range(19):
+        paths[:, n + 1] = 0.9 * paths[:, n] + 0.1 * np.sqrt(0.5) * rng.standard_normal(count)
+    return paths
+
+
+def ou_study(arm: str, settings: dict[str, Any], seed: int, paths: int) -> dict[str, Any]:
+    """Test error of reproducing an OU path from itself as control, on a clock rescaled to [0, 1]."""
+    import jax.random as jr
+    import numpy as np
+
+    from cadlag.data import IrregularSeries
+    from cadlag.series._estimator import Training, average_paths, network_dtype, sample_paths, train_network
+    from cadlag.series._network import build_network
+
+    values = ou_paths(paths, 3000 + seed)[:, :, None]
+    series = IrregularSeries.from_arrays(np.linspace(0, 1, 20), values).astype(network_dtype())
+    cut = int(0.8 * paths)
+    train, test = series.take(np.arange(cut)), series.take(np.arange(cut, paths))
+    model = model_of(arm, {**settings, "depth": 1}, steps=settings["ou_steps"])
+    network = build_network(model, train, 1, key=jr.key(seed), plain=True)
+    how = Training(
+        settings["epochs"]["ou"], settings["batch_size"]["ou"], settings["learning_rate"]["ou"], 0.0, None, 0.0, seed,
+        None, None,
+    )  # fmt: skip
+    data = (train.without_ids(), np.asarray(train.values))
+    network, history = train_network(network, data, reproduction_error, how)
+    key = jr.key(seed + 1)
+    truth = np.asarray(test.values)[..., 0]
+    mean = average_paths(network, test, _read_rows, 1, key)[..., 0]
+    few = sample_paths(network, test.take(np.arange(1)), _read_rows, 5, key)[0, ..., 0]
+    return {
+        "mse": float(np.mean((mean - truth) ** 2)),
+        "curve": _thin(history["loss"]),
+        "sample": {"truth": truth[0].tolist(), "model": few.tolist()},
+        "parameters": _count(network),
+    }
+
+
+def reproduction_error(network: Any, batch: tuple, key: Any) -> tuple[Any, dict]:
+    """Mean squared error at every row; batch is (series, targets)."""
+    import jax
+    import jax.numpy as jnp
+
+    series, truth = batch
+    keys = jax.random.split(key, truth.shape[0])
+    predicted = jax.vmap(lambda s, k: network.rows(s, key=k, training=True))(series, keys)
+    return jnp.mean((predicted - truth) ** 2), {}
+
+
+def _read_rows(network: Any, series: Any, key: Any) -> Any:
+    return network.rows(series, key=key)
+
+
+def hopper_study(arm: str, settings: dict[str, Any], seed: int, data: pathlib.Path) -> dict[str, float]:
+    """Mean squared error of 10 steps from 50, for each share of removed time points."""
+    import numpy as np
+
+    from cadlag.data import IrregularSeries, delete_time_points
+    from cadlag.series import SeriesForecaster
+
+    array = np.load(data)
+    if array.ndim != 3:
+        raise ValueError(f"{data} has shape {array.shape}; expected (trajectories, steps, channels).")
+    series = IrregularSeries.from_arrays(np.arange(array.shape[1], dtype=float), array)
+    last = int(0.85 * len(series))
+    found = {}
+    for rate in settings["rates"]:
+        gappy = delete_time_points(series, rate, seed=56789)
+        forecaster = SeriesForecaster(
+            model_of(arm, settings),
+            epochs=settings["epochs"]["hopper"],
+            batch_size=settings["batch_size"]["hopper"],
+            learning_rate=settings["learning_rate"]["hopper"],
+            seed=seed,
+        ).fit(gappy.take(np.arange(int(0.7 * len(series)))))
+        found[str(rate)] = -forecaster.score(gappy.take(np.arange(last, len(series))))
+    return found
+
+
+def _thin(curve: Any, points: int = 60) -> list[float]:
+    """A curve of at most so many points, each the mean of its stretch."""
+    import numpy as np
+
+    return [float(np.mean(part)) for part in np.array_split(np.asarray(curve), min(points, len(curve)))]
+
+
+def _count(network: Any) -> int:
+    import equinox as eqx
+    import jax
+
+    return sum(x.size for x in jax.tree.leaves(eqx.filter(network, eqx.is_inexact_array)))
+
+
+RECIPE = StableSDERecipe
