@@ -147,15 +147,16 @@ class IrregularSeries(eqx.Module):
         return self._index(slice(None), None)
 
     def _index(self, index: Any, ids: tuple | None) -> "IrregularSeries":
-        arrays = ("times", "values", "mask", "lengths", "static", "labels")
-        parts = {name: getattr(self, name) for name in arrays}
+        names = ("times", "values", "mask", "lengths", "static", "labels")
         traced = isinstance(index, jax.core.Tracer)
 
         def pick(x: Any) -> Any:
+            if x is None:
+                return None
             x = (jnp.asarray(x) if traced else x)[index]
             return np.asarray(x) if isinstance(x, np.generic) else x
 
-        picked = {name: None if x is None else pick(x) for name, x in parts.items()}
+        picked = {name: pick(getattr(self, name)) for name in names}
         return IrregularSeries(**picked, channels=self.channels, classes=self.classes, ids=ids)
 
 

@@ -224,7 +224,7 @@ def _constant(table: Table, id: str, name: str, group: Any, starts: np.ndarray) 
 
 def _constant_numbers(table: Table, id: str, name: str, group: Any, starts: np.ndarray) -> np.ndarray:
     numbers = table.numbers(name)
-    if not table.frame[name].isna().all():
+    if not np.all(np.isnan(numbers)):
         filled = table.keep(np.arange(len(group)))
         filled.frame[name] = table.frame[name].astype(object).where(table.frame[name].notna(), "nan")
         _constant(filled, id, name, group, starts)
