@@ -7,6 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from cadlag.data._checks import check_finite, check_times, encode_labels, floats
 
@@ -128,7 +129,7 @@ class IrregularSeries(eqx.Module):
 
     def take(self, index: Any) -> "IrregularSeries":
         """The series at an array of indices (or a boolean array), with the example axis; works under jit."""
-        if isinstance(index, jax.core.Tracer):
+        if isinstance(index, Tracer):
             return self._index(index, None)
         index = np.asarray(index)
         if index.dtype == bool:
@@ -148,7 +149,7 @@ class IrregularSeries(eqx.Module):
 
     def _index(self, index: Any, ids: tuple | None) -> "IrregularSeries":
         names = ("times", "values", "mask", "lengths", "static", "labels")
-        traced = isinstance(index, jax.core.Tracer)
+        traced = isinstance(index, Tracer)
 
         def pick(x: Any) -> Any:
             if x is None:
