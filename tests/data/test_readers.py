@@ -121,6 +121,8 @@ def test_labels_and_static_must_not_change(file):
         read_long(path, **LONG, label="label", static=["s"])
     with pytest.raises(ValueError, match=r"row 4, column 's'"):
         read_long(path, **LONG, columns=["a"], static=["s"])
+    with pytest.raises(ValueError, match=r"row 3, column 'y': the field is empty"):
+        read_long(file("id,time,a,y\np,0,1,0.5\nq,0,1,\n"), **LONG, target="y")
     with pytest.raises(ValueError, match=r"row 2, column 'label': the field is empty"):
         read_long(file("id,time,a,label\np,0,1,\n"), **LONG, label="label")
 

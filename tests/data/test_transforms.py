@@ -89,6 +89,8 @@ def test_deletion_at_the_ends_and_refusal(delete):
     assert not delete(s, 1.0, seed=0).mask.any()
     with pytest.raises(ValueError, match=r"`rate` must lie in \[0, 1\], but got 1.5"):
         delete(s, 1.5, seed=0)
+    with pytest.raises(ValueError, match=r"lost its example axis; take it with"):
+        delete(s[0], 0.5, seed=0)
 
 
 def test_split_is_disjoint_stratified_and_seeded():

@@ -146,6 +146,20 @@ def test_a_changed_observation_leaves_the_past_alone(causal):
     assert IN_TIME[causal](times, values).look_ahead is LookAhead.next
 
 
+@pytest.mark.parametrize("causal", ["linear", "hermite"])
+def test_with_gaps_the_past_ends_at_the_last_observed_value(causal):
+    times, values, mask = series()
+    for j, c in np.argwhere(mask):
+        before = np.flatnonzero(mask[:j, c])
+        if before.size == 0:
+            continue
+        changed = values.copy()
+        changed[j, c] += 10.0
+        past = np.linspace(times[0], times[before[-1]], 31)
+        expected = evaluate(IN_TIME[causal](times, values, mask), past)
+        np.testing.assert_array_equal(evaluate(IN_TIME[causal](times, changed, mask), past), expected)
+
+
 def test_rectilinear_is_causal_up_to_the_observation_itself():
     times, values, mask = series()
     for j in range(1, len(times)):
@@ -286,7 +300,6 @@ def test_single_precision_stays_single(name):
 
 
 def test_long_series_use_the_same_knots():
-    # Above 512 knots the search is another one.
     times = np.linspace(0.0, 1.0, 600)
     values = np.sin(7 * times)[:, None]
     ts = np.linspace(-0.1, 1.1, 77)

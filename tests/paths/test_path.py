@@ -33,3 +33,8 @@ def test_fillers_by_hand():
     assert fill_linear(times, values, mask, fill_leading=False).ravel().tolist() == [0.0, 2.0, 6.0, 8.0, 8.0]
     assert fill_forward(values, mask).ravel().tolist() == [0.0, 2.0, 2.0, 8.0, 8.0]
     assert fill_forward(values, mask, fill_leading=True).ravel().tolist() == [2.0, 2.0, 2.0, 8.0, 8.0]
+
+
+def test_ends_of_a_function_path():
+    assert (FunctionPath(jnp.sin).t0, FunctionPath(jnp.sin).t1) == (-jnp.inf, jnp.inf)
+    assert FunctionPath(jnp.sin, start=0.0, end=2.0).t1 == 2.0

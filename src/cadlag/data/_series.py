@@ -7,6 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from cadlag.data._checks import check_finite, check_times, encode_labels, floats
 
@@ -128,7 +129,7 @@ class IrregularSeries(eqx.Module):
 
     def take(self, index: Any) -> "IrregularSeries":
         """The series at an array of indices (or a boolean array), with the example axis; works under jit."""
-        if isinstance(index, jax.core.Tracer):
+        if isinstance(index, Tracer):
             return self._index(index, None)
         index = np.asarray(index)
         if index.dtype == bool:
@@ -147,15 +148,16 @@ class IrregularSeries(eqx.Module):
         return self._index(slice(None), None)
 
     def _index(self, index: Any, ids: tuple | None) -> "IrregularSeries":
-        arrays = ("times", "values", "mask", "lengths", "static", "labels")
-        parts = {name: getattr(self, name) for name in arrays}
-        traced = isinstance(index, jax.core.Tracer)
+        names = ("times", "values", "mask", "lengths", "static", "labels")
+        traced = isinstance(index, Tracer)
 
         def pick(x: Any) -> Any:
+            if x is None:
+                return None
             x = (jnp.asarray(x) if traced else x)[index]
             return np.asarray(x) if isinstance(x, np.generic) else x
 
-        picked = {name: None if x is None else pick(x) for name, x in parts.items()}
+        picked = {name: pick(getattr(self, name)) for name in names}
         return IrregularSeries(**picked, channels=self.channels, classes=self.classes, ids=ids)
 
 

@@ -36,7 +36,8 @@ class Table:
                 f"{self.path}, column {name!r}: expected numbers, but got dates. "
                 "Turn them into days or seconds since an origin first."
             )
-        numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+        numbers = pd.Series(pd.to_numeric(column, errors="coerce")).astype("Float64")
+        numbers = numbers.to_numpy(dtype=np.float64, na_value=np.nan)
         bad = np.flatnonzero(np.isnan(numbers) & column.notna().to_numpy())
         if bad.size:
             raise ValueError(
@@ -54,7 +55,7 @@ class Table:
 
     def complete(self, name: str) -> pd.Series:
         """A column in which nothing may be missing."""
-        column = self.frame[name]
+        column = pd.Series(self.frame[name])
         bad = np.flatnonzero(column.isna().to_numpy())
         if bad.size:
             raise ValueError(f"{self.path}, row {self.row(bad[0])}, column {name!r}: the field is empty.")

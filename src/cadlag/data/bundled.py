@@ -40,5 +40,5 @@ def bundled(name: str) -> IrregularSeries:
 def _digits() -> IrregularSeries:
     from sklearn.datasets import load_digits
 
-    images = load_digits().images
-    return IrregularSeries.from_arrays(np.linspace(0.0, 1.0, 8), images, labels=load_digits().target)
+    pixels, target = load_digits(return_X_y=True)
+    return IrregularSeries.from_arrays(np.linspace(0.0, 1.0, 8), pixels.reshape(-1, 8, 8), labels=target)

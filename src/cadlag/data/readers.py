@@ -74,6 +74,8 @@ def read_long(
     _check_order(table, id, time, group, times, duplicates)
     starts = np.flatnonzero(np.diff(group, prepend=-1))
     names = {"label": _constant(table, id, label, group, starts)} if label else {}
+    for name in targets:
+        table.complete(name)
     fixed = [_constant_numbers(table, id, name, group, starts) for name in [*targets, *static]]
     ids = names_or_numbers(table.frame[id].iloc[starts])
     group, times, values = _merge(group, times, values, duplicates)
@@ -224,7 +226,7 @@ def _constant(table: Table, id: str, name: str, group: Any, starts: np.ndarray) 
 
 def _constant_numbers(table: Table, id: str, name: str, group: Any, starts: np.ndarray) -> np.ndarray:
     numbers = table.numbers(name)
-    if not table.frame[name].isna().all():
+    if not np.all(np.isnan(numbers)):
         filled = table.keep(np.arange(len(group)))
         filled.frame[name] = table.frame[name].astype(object).where(table.frame[name].notna(), "nan")
         _constant(filled, id, name, group, starts)

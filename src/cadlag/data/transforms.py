@@ -141,6 +141,10 @@ def windows(array: Any, history: int, horizon: int, stride: int = 1) -> tuple[np
 def _delete(series: IrregularSeries, rate: float, seed: int, *, independent: bool) -> IrregularSeries:
     if not 0 <= rate <= 1:
         raise ValueError(f"`rate` must lie in [0, 1], but got {rate}.")
+    if np.ndim(series.times) != 2:
+        raise ValueError(
+            "`series` has lost its example axis; take it with `series[i : i + 1]` or `take([i])`."
+        )
     mask, lengths = np.asarray(series.mask), np.asarray(series.lengths)
     draws = np.random.default_rng(seed).random(mask.shape if independent else (*mask.shape[:2], 1))
     real = np.arange(mask.shape[1])[None] < lengths[:, None]

@@ -56,7 +56,8 @@ def _write_parquet(path: pathlib.Path, id: str, ids: list, arrays: dict[str, np.
 
 
 def _write_npz(path: pathlib.Path, id: str, ids: list, arrays: dict[str, np.ndarray]) -> None:
-    np.savez(path, **{id: np.asarray(ids)}, **arrays)
+    everything: dict[str, Any] = {id: np.asarray(ids), **arrays}
+    np.savez(path, **everything)
 
 
 def _frame(id: str, ids: list, arrays: dict[str, np.ndarray]) -> pd.DataFrame:

@@ -33,9 +33,17 @@ class AbstractPath(eqx.Module):
     end values and has derivative zero.
     """
 
-    t0: eqx.AbstractVar[ScalarLike]
-    t1: eqx.AbstractVar[ScalarLike]
     look_ahead: eqx.AbstractVar[LookAhead]
+
+    @property
+    @abc.abstractmethod
+    def t0(self) -> ScalarLike:
+        """Where the path starts."""
+
+    @property
+    @abc.abstractmethod
+    def t1(self) -> ScalarLike:
+        """Where it ends."""
 
     @abc.abstractmethod
     def evaluate(self, t: ScalarLike) -> Float[Array, "channels"]:
@@ -53,15 +61,25 @@ class AbstractPath(eqx.Module):
 class FunctionPath(AbstractPath):
     """Any differentiable function of time as a path.
 
-    **Arguments:** `fn` takes a scalar time and returns an array of shape (channels,); `t0` and `t1` are the
-    ends of the interval on which it is meant (default: the whole line). The derivative is taken by forward
-    mode.
+    **Arguments:** `fn` takes a scalar time and returns an array of shape (channels,); `start` and `end` are
+    the ends of the interval on which it is meant (default: the whole line). The derivative is taken by
+    forward mode.
     """
 
     fn: Callable
-    t0: ScalarLike = -jnp.inf
-    t1: ScalarLike = jnp.inf
+    start: ScalarLike = -jnp.inf
+    end: ScalarLike = jnp.inf
     look_ahead: LookAhead = eqx.field(static=True, default=LookAhead.none)
+
+    @property
+    def t0(self) -> ScalarLike:
+        """The start."""
+        return self.start
+
+    @property
+    def t1(self) -> ScalarLike:
+        """The end."""
+        return self.end
 
     def evaluate(self, t: ScalarLike) -> Float[Array, "channels"]:
         """The value fn(t)."""

@@ -19,12 +19,7 @@ def locate(knots: Float[Array, "T"], t: ArrayLike) -> tuple[Int[Array, ""], Floa
     t = jnp.asarray(t, knots.dtype)
     inside = (t >= knots[0]) & (t <= knots[-1])
     t = jnp.clip(t, knots[0], knots[-1])
-    final = _search(knots, knots[-1], "left") - 1
-    i = jnp.maximum(jnp.minimum(_search(knots, t, "right") - 1, final), 0)
+    final = jnp.sum(knots < knots[-1], dtype=jnp.int32) - 1
+    i = jnp.searchsorted(knots, t, side="right").astype(jnp.int32) - 1
+    i = jnp.maximum(jnp.minimum(i, final), 0)
     return i, t - knots[i], inside
-
-
-def _search(knots: Array, t: Array, side: str) -> Array:
-    # Comparing with all knots beats a loop of bisections until the series is long.
-    method = "compare_all" if knots.shape[0] <= 512 else "scan"
-    return jnp.searchsorted(knots, t, side=side, method=method)

@@ -66,7 +66,8 @@ def hermite(
     left = jnp.concatenate([slope[:1], slope[:-1]])
     c = safe_divide(2 * (slope - left), jnp.broadcast_to(width, slope.shape))
     e = safe_divide(left - slope, jnp.broadcast_to(width**2, slope.shape))
-    return CubicPath(times, jnp.stack([x[:-1], left, c, e], axis=1), LookAhead.next)
+    coefficients = jnp.stack([x[:-1], left, c, e], axis=1)
+    return CubicPath(times=times, coefficients=coefficients, look_ahead=LookAhead.next)
 
 
 def natural_cubic(
@@ -85,7 +86,7 @@ def natural_cubic(
     repeated = jnp.concatenate([jnp.zeros(1, bool), jnp.diff(times) == 0])[:, None]
     mask = mask & ~(repeated & jnp.concatenate([jnp.zeros_like(mask[:1]), mask[:-1]]))
     build = jax.vmap(lambda x, m: _spline(times.astype(x.dtype), x, m, fill_leading), in_axes=1, out_axes=2)
-    return CubicPath(times, build(values, mask), LookAhead.all)
+    return CubicPath(times=times, coefficients=build(values, mask), look_ahead=LookAhead.all)
 
 
 def _spline(

@@ -82,7 +82,8 @@ def linear(
     **Look-ahead:** the next observed value of each channel. Cost: O(T C) to build, one search to evaluate.
     """
     times, values, mask = check_series(times, values, mask)
-    return LinearPath(*two_knots(times, fill_linear(times, values, mask, fill_leading=fill_leading)))
+    times, values = two_knots(times, fill_linear(times, values, mask, fill_leading=fill_leading))
+    return LinearPath(times=times, values=values)
 
 
 def rectilinear(
@@ -115,7 +116,8 @@ def rectilinear(
     last = 2 * jnp.searchsorted(times, times[-1], side="left")
     knots = jnp.minimum(jnp.arange(2 * steps - 1, dtype=times.dtype), last.astype(times.dtype))
     ahead = LookAhead.next if fill_leading else LookAhead.none
-    return RectilinearPath(*two_knots(knots, out), ahead)
+    knots, out = two_knots(knots, out)
+    return RectilinearPath(knots=knots, values=out, look_ahead=ahead)
 
 
 def _evaluate(knots: Array, values: Array, t: ScalarLike) -> Array:
