@@ -13,7 +13,7 @@ from typing import Any
 
 from cadlag.recipes._bootstrap import paired_bootstrap
 from cadlag.recipes._claim import Claim, Outcome, Paper, below, compare_paired
-from cadlag.recipes._picture import Bars, Curves, Line, Paths, Picture, Table
+from cadlag.recipes._picture import Picture, Table
 from cadlag.recipes._recipe import AbstractRecipe, Arm, Figures, Preset, value_per_seed
 
 STABLE = ("lsde", "lnsde", "gsde")
@@ -110,8 +110,8 @@ class StableSDERecipe(AbstractRecipe):
                 "mean squared error of LNSDE minus that of the neural CDE, half of the time points removed, < 0",
                 0.0,
                 compare_paired(
-                    value_per_seed(figures, "lnsde", "hopper.0.5"),
-                    value_per_seed(figures, "cde", "hopper.0.5"),
+                    value_per_seed(figures, "lnsde", "hopper.50"),
+                    value_per_seed(figures, "cde", "hopper.50"),
                     better="lower",
                 ),
                 ("lnsde", "cde"),
@@ -178,9 +178,7 @@ def _pooled(figures: Figures, ours: str, baseline: str) -> Outcome:
     rows = [[table[arm][s] for s in seeds] for arm in (ours, baseline)]
     if not rows[0][0]:
         return Outcome.not_measured("no missing rate of 0.5 or 0.7 was measured")
-    groups = [name for name, _ in figures[ours][seeds[0]]["real"]["cases"] for _ in range(1)]
     labels = _labels(figures[ours][seeds[0]])
-    del groups
     error = paired_bootstrap(rows[0], rows[1], groups=labels).standard_error
     means = {arm: {s: sum(hits) / len(hits) for s, hits in table[arm].items()} for arm in (ours, baseline)}
     one_seed = len(seeds) == 1
@@ -210,7 +208,7 @@ def _drop_claim(figures: Figures) -> Claim:
 
 
 def _drops(figures: Figures, arm: str) -> dict[int, float]:
-    full, left = (value_per_seed(figures, arm, f"real.mean.{r}".replace(".", ".")) for r in ("0", "70"))
+    full, left = (value_per_seed(figures, arm, f"real.mean.{r}") for r in ("0", "70"))
     return {seed: full[seed] - left[seed] for seed in full if seed in left}
 
 
@@ -373,7 +371,7 @@ def hopper_study(arm: str, settings: dict[str, Any], seed: int, data: pathlib.Pa
             learning_rate=settings["learning_rate"]["hopper"],
             seed=seed,
         ).fit(gappy.take(np.arange(int(0.7 * len(series)))))
-        found[str(rate)] = -forecaster.score(gappy.take(np.arange(last, len(series))))
+        found[str(round(100 * rate))] = -forecaster.score(gappy.take(np.arange(last, len(series))))
     return found
 
 
