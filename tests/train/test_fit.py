@@ -15,6 +15,7 @@ import pytest
 
 from cadlag.train import (
     EMA,
+    Bar,
     EarlyStopping,
     Interrupted,
     Lines,
@@ -22,11 +23,14 @@ from cadlag.train import (
     Outcome,
     Recorder,
     ReduceOnPlateau,
+    Silent,
     Stop,
     fit,
     fit_seeds,
     gradient,
     minimise,
+    progress,
+    steps_within,
 )
 
 from .problems import Pairs, arrays, model, same_bits, squared
@@ -111,7 +115,7 @@ def test_interrupted_in_the_middle_it_goes_on_with_the_same_bits(tmp_path, block
         "validate": lambda s, k: {"v": 1.0},
     }
     quiet = lambda state, info: state  # noqa: E731
-    with pytest.raises(Interrupted, match="saved at step 20 of 90.*run the same call again with run="):
+    with pytest.raises(Interrupted, match=r"saved at step 20 of 90.*run the same call again with run="):
         train(90, run=tmp_path / "a", hooks=[Break()], **options)
     resumed = train(90, run=tmp_path / "a", hooks=[quiet], **options)
     whole = train(90, run=tmp_path / "b", hooks=[quiet], **options)
@@ -120,6 +124,10 @@ def test_interrupted_in_the_middle_it_goes_on_with_the_same_bits(tmp_path, block
     assert lines(tmp_path / "a") == lines(tmp_path / "b")
 
 
+CACHE = {
+    "JAX_COMPILATION_CACHE_DIR": str(jax.config.jax_compilation_cache_dir),
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",
+}
 SCRIPT = """
 import sys, time
 sys.path.insert(0, {tests!r})
@@ -131,22 +139,22 @@ from problems import Pairs, model, squared
 def slow(state, info):
     time.sleep(0.02)
     return state
-fit(gradient(squared, optax.adam(1e-2), average=EMA(0.9)), model(), Pairs(), steps=600, key=jax.random.key(5),
+fit(gradient(squared, optax.adam(1e-2), average=EMA(0.9)), model(), Pairs(), steps=240, key=jax.random.key(5),
     run=sys.argv[1], block=5, checkpoint_every=15, hooks=[slow, EarlyStopping("loss", 1000)],
-    recorder=Recorder(lambda s, k: s.averaged.layers[0].bias, (0, 100, 433)))
+    recorder=Recorder(lambda s, k: s.averaged.layers[0].bias, (0, 100, 203)))
 """
 
 
 def start(folder):
     script = textwrap.dedent(SCRIPT.format(tests=os.path.dirname(__file__)))
-    env = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)} | CACHE
     return subprocess.Popen([sys.executable, "-c", script, str(folder)], env=env)
 
 
 def test_killed_again_and_again_it_ends_with_the_same_bits(tmp_path):
     whole = start(tmp_path / "whole")
     kills = 0
-    for lines_seen in (20, 200, 450):
+    for lines_seen in (20, 120):
         process = start(tmp_path / "killed")
         metrics = tmp_path / "killed" / "metrics.jsonl"
         while process.poll() is None:
@@ -156,9 +164,9 @@ def test_killed_again_and_again_it_ends_with_the_same_bits(tmp_path):
             time.sleep(0.01)
     assert start(tmp_path / "killed").wait() == 0
     assert whole.wait() == 0
-    assert kills == 3
+    assert kills == 2
     assert lines(tmp_path / "killed") == lines(tmp_path / "whole")
-    for name in ("checkpoints/step-0000000600.npz", "records.npz"):
+    for name in ("checkpoints/step-0000000240.npz", "records.npz"):
         with np.load(tmp_path / "killed" / name) as a, np.load(tmp_path / "whole" / name) as b:
             assert set(a.files) == set(b.files)
             for key in a.files:
@@ -174,7 +182,7 @@ class Poisoned(Pairs):
 @pytest.mark.parametrize("block", [10, "step"])
 def test_a_nan_stops_with_step_batch_and_checkpoint(tmp_path, block):
     options = {"steps": 60, "key": KEY, "block": block, "checkpoint_every": 10}
-    with pytest.raises(NonFiniteLoss, match="step 33: loss = nan.*step-0000000030.npz") as caught:
+    with pytest.raises(NonFiniteLoss, match=r"step 33: loss = nan.*step-0000000030.npz") as caught:
         fit(UPDATE, model(), Poisoned(), run=tmp_path, **options)
     failed = caught.value.fit
     assert failed.result.outcome is Outcome.non_finite
@@ -264,6 +272,26 @@ def test_a_convolution_is_measured_and_nothing_else_is(tmp_path):
     assert ["seconds_per_single_step" in c for c in chosen] == [True, False]
 
 
+def test_steps_within_a_time_are_measured_once(tmp_path):
+    few = steps_within(1e-9, UPDATE, model(), Pairs(), key=KEY, run=tmp_path)
+    many = steps_within(100.0, UPDATE, model(), Pairs(), key=KEY, run=tmp_path)
+    assert few == 1 < many
+    assert steps_within(100.0, UPDATE, model(), Pairs(), key=KEY, run=tmp_path) == many
+    train(20, run=tmp_path)  # the folder of the measurement is that of the run
+
+
+def test_info_must_be_scalar():
+    update = gradient(lambda u, b, k: (squared(u, b, k)[0], {"x": b[0]}), optax.sgd(0.1))
+    with pytest.raises(ValueError, match=r"info holds arrays, \{'x': \(8, 3\)\}"):
+        train(update=update)
+
+
+def test_the_display_is_chosen_by_the_stream():
+    assert isinstance(progress(silent=True), Silent)
+    assert isinstance(progress(), Lines)
+    assert train(20, progress=Bar()).result.step == 20
+
+
 def test_progress_writes_quiet_lines(capsys):
     train(100, progress=Lines(seconds=1e9, label="toy"))
     assert capsys.readouterr().err.startswith("toy: step 100/100  ")
@@ -276,12 +304,8 @@ def make(key):
 def test_seeds_side_by_side_equal_seeds_in_turn(tmp_path):
     keys = jax.random.split(KEY, 3)
     recorder = Recorder(lambda s, k: jax.random.normal(k) + s.unknowns.layers[0].bias, (0, 20, 60))
-    options = {
-        "keys": keys,
-        "steps": 60,
-        "recorder": recorder,
-        "validate": lambda s, k: {"b": s.unknowns.layers[0].bias[0]},
-    }
+    bias = lambda s, k: {"b": s.unknowns.layers[0].bias[0]}  # noqa: E731
+    options = {"keys": keys, "steps": 60, "recorder": recorder, "validate": bias}
     together = fit_seeds(UPDATE, make, Pairs(), side_by_side=True, run=tmp_path, **options)
     in_turn = fit_seeds(UPDATE, make, Pairs(), side_by_side=False, **options)
     for a, b in zip(together, in_turn, strict=True):
@@ -314,14 +338,14 @@ from cadlag.train import fit, gradient
 from problems import Pairs, arrays, model, squared
 for dtype, tolerance in ((jnp.float32, 1e-5), (jnp.float64, 1e-10)):
     args = (gradient(squared, optax.sgd(0.05)), model(dtype=dtype), Pairs(size=32, dtype=dtype))
-    for block in (10, "step"):
+    for block in (10, "step")[: 1 if dtype == jnp.float32 else 2]:
         one = fit(*args, steps=10, key=jax.random.key(0), block=block)
         four = fit(*args, steps=10, key=jax.random.key(0), block=block, mesh="data=4")
         for a, b in zip(arrays(one.state.unknowns), arrays(four.state.unknowns), strict=True):
             assert len(b.sharding.device_set) == 4
             assert np.linalg.norm(a - np.asarray(b)) <= tolerance * np.linalg.norm(a), (dtype, a, b)
 try:
-    fit(gradient(squared, optax.sgd(0.05)), model(), Pairs(size=6), steps=10, key=jax.random.key(0), mesh="data=4")
+    fit(*args[:2], Pairs(size=6, dtype=dtype), steps=10, key=jax.random.key(0), mesh="data=4")
 except ValueError as error:
     assert "divisible by 4" in str(error)
 else:
@@ -335,6 +359,7 @@ def test_four_devices_equal_one():
         "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
         "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
         "JAX_PLATFORMS": "cpu",
+        **CACHE,
     }
     script = MESH.format(tests=os.path.dirname(__file__))
     done = subprocess.run([sys.executable, "-c", script], env=env, capture_output=True, text=True)
