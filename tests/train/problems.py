@@ -3,6 +3,9 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import optax
+
+from cadlag.train import EMA, fit, gradient
 
 
 class Pairs(eqx.Module):
@@ -36,3 +39,16 @@ def arrays(tree):
 
 def same_bits(a, b):
     return all(bool((x == y).all()) for x, y in zip(arrays(a), arrays(b), strict=True))
+
+
+KEY = jax.random.key(5)
+UPDATE = gradient(squared, optax.adam(1e-2), average=EMA(0.9))
+# For processes that a test starts.
+CACHE = {
+    "JAX_COMPILATION_CACHE_DIR": str(jax.config.jax_compilation_cache_dir),
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",
+}
+
+
+def train(steps=100, update=UPDATE, **options):
+    return fit(update, model(), Pairs(), steps=steps, key=KEY, **options)

@@ -60,6 +60,7 @@ from ._run import RunDir as RunDir
 from ._save import load as load
 from ._save import save as save
 from ._seeds import fit_seeds as fit_seeds
+from ._timing import steps_within as steps_within
 from ._update import AbstractUpdate as AbstractUpdate
 from ._update import UpdateState as UpdateState
 from ._update import gradient as gradient

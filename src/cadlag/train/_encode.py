@@ -56,7 +56,9 @@ class Encoder:
         return [self.encode(key, f"{where} key"), self.encode(value, f"{where}[{key!r}]")]
 
     def _fields(self, x: Any, where: str) -> dict[str, Any]:
-        names = [f.name for f in dataclasses.fields(x) if hasattr(x, f.name)]
+        # What stands in the class alone, as a default never set, is not part of the object.
+        set_ = getattr(x, "__dict__", None)
+        names = [f.name for f in dataclasses.fields(x) if set_ is None or f.name in set_]
         return {name: self.encode(getattr(x, name), f"{where}.{name}") for name in names}
 
     def _array(self, x: Any, where: str) -> dict[str, Any]:

@@ -25,9 +25,7 @@ class Estimator:
             return {}
         parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
         if any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters):
-            raise TypeError(
-                f"{cls.__name__}.__init__: every setting needs a name of its own; no *args, **kwargs."
-            )
+            raise TypeError(f"{cls.__name__}.__init__: settings need names of their own; no *args, **kwargs.")
         return {p.name: p for p in parameters}
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:

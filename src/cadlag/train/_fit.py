@@ -80,7 +80,7 @@ def fit(
             hook.start()
     snapshot, rows = _find(folder, carry, problem.key, resume)
     taken = 0 if snapshot is None else snapshot.taken
-    in_loop, size = _choose(problem, carry, block, steps, taken, folder)
+    in_loop, size = choose_block(problem, carry, block, steps, taken, folder)
     loop = Loop(
         problem, carry, steps, in_loop, size, validate_every or size,
         checkpoint_every or -(-steps // (10 * size)) * size, log_every, hooks, validate, monitor,
@@ -134,16 +134,18 @@ def _find(folder: RunDir | None, carry: Carry, key: Any, resume: bool) -> tuple[
         )
     folder.record("settings", key=words)
     snapshot = _checkpoint.read_latest(folder.checkpoints, carry)
+    if snapshot is not None and not folder.metrics_path.exists():
+        raise ValueError(f"run: {folder.path} has checkpoints but no metrics.jsonl; the folder is damaged.")
     rows = folder.truncate(0 if snapshot is None else snapshot.taken)
     return snapshot, rows
 
 
-def _choose(
+def choose_block(
     problem: Problem, carry: Carry, block: int | str | None, steps: int, taken: int, folder: RunDir | None
 ) -> tuple[bool, int]:
     """Whether blocks are compiled loops, and how long; as recorded, as asked, or as measured."""
     known = {} if folder is None else folder.config["choices"].get("block", {})
-    size = block if isinstance(block, int) else known.get("size", min(BLOCK, steps))
+    size = block if isinstance(block, int) else known.get("size", BLOCK)
     if known:
         asked = (block != "step", size) if isinstance(block, int) or block == "step" else None
         if asked not in (None, (known["loop"], known["size"])):

@@ -48,24 +48,24 @@ def strong(tree: PyTree) -> PyTree:
     """NumPy arrays become JAX arrays and weak types are fixed, so that a loop can carry the tree."""
 
     def one(x: Any) -> Any:
-        if _fixable(x):
+        if isinstance(x, np.ndarray | np.generic):
+            return jnp.asarray(x) if x.dtype.kind in "biufc" else x
+        if eqx.is_array(x) and jnp.issubdtype(x.dtype, jnp.number):
             return jnp.asarray(x, x.dtype)
         return x
 
     return jax.tree.map(one, tree)
 
 
-def _fixable(x: Any) -> bool:
-    if isinstance(x, np.ndarray | np.generic):
-        return x.dtype.kind in "biufc"
-    return eqx.is_array(x) and jnp.issubdtype(x.dtype, jnp.number)
-
-
 def as_info(info: Info) -> Info:
     """The info of a step with every value an array; `loss` must be there."""
     if "loss" not in info:
         raise ValueError(f"update.step: its info holds {sorted(info)}, expected `loss` among them.")
-    return {name: jnp.asarray(value) for name, value in info.items()}
+    info = {name: jnp.asarray(value) for name, value in info.items()}
+    shapes = {name: value.shape for name, value in info.items() if value.shape}
+    if shapes:
+        raise ValueError(f"update.step: its info holds arrays, {shapes}; log scalars, or use a Recorder.")
+    return info
 
 
 def check_carry(before: PyTree, after: PyTree) -> None:

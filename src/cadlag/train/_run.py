@@ -64,8 +64,10 @@ class RunDir:
             )
         else:
             self.config = {"format": FORMAT, "versions": versions(), "settings": {}, "choices": {}}
-            self.checkpoints.mkdir(parents=True, exist_ok=True)
+            self.path.mkdir(parents=True, exist_ok=True)
             self._write_config()
+        # After config.json, so that a process killed in between leaves a folder that can be opened.
+        self.checkpoints.mkdir(exist_ok=True)
 
     @property
     def config_path(self) -> Path:

@@ -1,6 +1,5 @@
 """Several seeds of one problem: side by side by vmap where a measurement says that it pays, else in turn."""
 
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,12 @@ import numpy as np
 from jaxtyping import PyTree
 
 from . import _fit
-from ._block import Carry, Problem, run_block
+from ._block import Problem
 from ._minimise import strong
 from ._recorder import Recorder
 from ._result import FitResult
 from ._run import RunDir
+from ._timing import seconds_per_step
 from ._update import AbstractUpdate, Info
 
 
@@ -163,10 +163,10 @@ def _choose(
         return known["side_by_side"]
     choice: dict[str, Any] = {"side_by_side": False}
     if steps >= 200:
-        one = _seconds(Problem(update, strong(source), None, None, keys[0]), make(keys[0]))
+        one = seconds_per_step(Problem(update, strong(source), None, None, keys[0]), make(keys[0]))
         stack = None if source is None else _SeedsSource(strong(source))
         problem = Problem(_SeedsUpdate(update), stack, None, None, keys)
-        every = _seconds(problem, eqx.filter_vmap(make)(keys))
+        every = seconds_per_step(problem, eqx.filter_vmap(make)(keys))
         choice = {
             "seconds_per_step_in_turn": one * len(keys),
             "seconds_per_step_side_by_side": every,
@@ -175,11 +175,3 @@ def _choose(
     if folder is not None:
         folder.record("choices", seeds=choice)
     return choice["side_by_side"]
-
-
-def _seconds(problem: Problem, unknowns: PyTree) -> float:
-    carry: Carry = _fit.first_carry(problem, unknowns, None)
-    run_block(problem, True, _fit.BLOCK, carry, 0, 1)
-    begin = time.perf_counter()
-    run_block(problem, True, _fit.BLOCK, carry, 0, 10)
-    return (time.perf_counter() - begin) / 10
