@@ -1,0 +1,37 @@
+"""Race 2, ours: the network, the loss and the update that `SeriesClassifier` trains with."""
+
+from functools import partial
+
+import equinox as eqx
+import jax
+import jax.random as jr
+import numpy as np
+import optax
+
+from cadlag.data import IrregularSeries
+from cadlag.series import LNSDE
+from cadlag.series._network import build_network
+from cadlag.series.classifier import cross_entropy
+from cadlag.train import gradient
+
+from . import problem
+from .jax_tools import compile_seconds, keys, versions
+
+
+def prepare(options):
+    times, values, labels = problem.make_series(np.random.default_rng(0))
+    times = np.broadcast_to(times, values.shape[:2])
+    series = jax.device_put(IrregularSeries.from_arrays(times, values, labels=labels))
+    model = partial(LNSDE, hidden_size=problem.HIDDEN, depth=problem.LAYERS)
+    network = build_network(model, series, problem.CLASSES, key=jr.key(0))
+    update = gradient(cross_entropy, optax.adam(1e-3))
+    jitted = eqx.filter_jit(update.step)
+    state, fresh = update.init(network, jr.key(1)), keys()
+    seconds = compile_seconds(jitted, (state, series, jr.key(2)), options.get("compiles", 3))
+
+    def step():
+        nonlocal state
+        state, info = jitted(state, series, next(fresh))
+        return jax.block_until_ready((state, info))[1]["loss"]
+
+    return {"step": step, "compile": seconds, "value": float(step()), "versions": versions()}
