@@ -90,7 +90,8 @@ def start_workers(race: Race, arguments: argparse.Namespace) -> tuple[list[Worke
                 worker.prepare(arguments.rounds, arguments.budget)
             except RuntimeError as error:
                 say(str(error))
-                notes.append(f"{row.name} {options}: failed, {str(error).strip().splitlines()[-1]}")
+                reasons = [line for line in str(error).splitlines() if "Error" in line]
+                notes.append(f"{row.name} {options}: failed, {(reasons or [str(error)])[-1].strip()}")
                 worker.close()
                 continue
             workers.append(worker)
@@ -129,8 +130,8 @@ def wait_for_quiet(force: bool) -> float:
     load = load_average()
     if load > QUIET and not force:
         raise SystemExit(
-            f"The load average is {load:.2f}, above {QUIET}: something else is running, and peers with threads\n"
-            "suffer most from it. Wait until the machine is quiet, or say --force and believe nothing."
+            f"The load average is {load:.2f}, above {QUIET}: something else is running, and peers\n"
+            "with threads suffer most from it. Wait until the machine is quiet, or say --force."
         )
     return load
 

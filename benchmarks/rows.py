@@ -79,6 +79,7 @@ TRAINING_STEP = Race(
     "One training step of LNSDE: batch 32, length 100, 7 channels, hidden 32, 2 layers, 4 classes, Adam",
     (
         Row("cadlag `gradient(cross_entropy)`", "cadlag_lnsde"),
+        Row("cadlag, ten steps in one `minimise`, each", "cadlag_lnsde", variants=({"loop": 10},)),
         Row(
             "hand-written scan",
             "scan_lnsde",

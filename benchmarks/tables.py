@@ -31,7 +31,7 @@ def variant(worker: Any) -> dict:
         "repetitions": len(worker.seconds),
         "compile": None if compiled is None else median(compiled),
         "first_compile": None if compiled is None else compiled[0],
-        "loss": worker.prepared["value"],
+        "loss": worker.prepared.get("value"),
     }
 
 

@@ -24,18 +24,19 @@ def main() -> None:
             if json.loads(line)["do"] == "prepare":
                 contestant = importlib.import_module(f"contestants.{name}").prepare(options)
                 step, answer = contestant.pop("step"), contestant
-                answer["warm_up"] = [timed(step) for _ in range(options.get("warm_up", 3))]
+                answer["warm_up"] = [timed(step, options) for _ in range(3)]
             else:
-                answer = {"seconds": timed(step)}
+                answer = {"seconds": timed(step, options)}
         except Exception:
             answer = {"error": traceback.format_exc()}
         answers.write(json.dumps(answer) + "\n")
 
 
-def timed(step) -> float:
+def timed(step, options) -> float:
+    """Seconds of one repetition, or of one turn where a repetition is a loop of several."""
     start = time.perf_counter()
     step()
-    return time.perf_counter() - start
+    return (time.perf_counter() - start) / options.get("loop", 1)
 
 
 if __name__ == "__main__":
