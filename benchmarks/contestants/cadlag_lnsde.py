@@ -1,6 +1,6 @@
 """Race 2, ours: the network, the loss and the update that `SeriesClassifier` trains with.
 
-One jitted step at a time, as the peers; with `loop` so many steps in one compiled loop, which is how `fit` trains.
+One jitted step at a time, as the peers; with `loop` so many steps in one compiled loop, as `fit` trains.
 """
 
 from functools import partial
