@@ -1,7 +1,8 @@
 """Paths inside a process or its arguments, evaluated once for the whole grid instead of once a step.
 
 A control, a schedule or a network of time alone does not depend on the state, so on fixed steps its values at
-every node are one batched computation before the loop; inside, `path.evaluate(t)` reads a slice.
+every node are one batched computation before the loop; inside, `path.evaluate(t)` reads a slice. Only the time at
+which the coefficients are called is tabulated: any other gives NaN.
 """
 
 from typing import Any
@@ -29,7 +30,9 @@ class _Row(eqx.Module):
         for left, right, later in zip(self.nodes[:-1], self.nodes[1:], self.values[1:], strict=True):
             past = where > 0.5 * (left + right)
             value = jax.tree.map(lambda a, b, p=past: jnp.where(p, b, a), value, later)
-        return value
+        # Asked for another time than the step's, NaN and a failed solve are better than a wrong value.
+        off = jnp.min(jnp.abs(where - jnp.asarray(self.nodes, where.dtype))) > 0.02
+        return jax.tree.map(lambda x: jnp.where(off, jnp.full_like(x, jnp.nan), x), value)
 
 
 def _is_path(x: Any) -> bool:
