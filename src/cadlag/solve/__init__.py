@@ -32,3 +32,4 @@ from cadlag.solve._stepper import Field as Field
 from cadlag.solve._stepper import Step as Step
 from cadlag.solve._steps import AdaptiveSteps as AdaptiveSteps
 from cadlag.solve._steps import FixedSteps as FixedSteps
+from cadlag.solve._tabulate import Tabulated as Tabulated

@@ -30,6 +30,7 @@ from cadlag.solve._runge_kutta import RungeKutta
 from cadlag.solve._solution import Solution, finish
 from cadlag.solve._stepper import AbstractStepper
 from cadlag.solve._steps import AdaptiveSteps, FixedSteps
+from cadlag.solve._tabulate import refuse_tables
 from cadlag.solve._terms import default_form, default_solver
 
 
@@ -93,6 +94,7 @@ def solve(
         )
         return finish(solve_fixed(problem), throw)
     check_diffrax(process, stepper, steps, adjoint, between, random)
+    refuse_tables((process, args))
     grid_steps = steps if adaptive else FixedSteps(distinct(_fixed_grid(ts, steps)[0]))
     drivers = make_drivers(process, y0, args, driver, key, None, ts, steps if adaptive else None)
     solution = solve_diffrax(process, y0, ts, args, drivers, grid_steps, stepper, adjoint, event, tolerance)
