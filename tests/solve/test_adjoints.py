@@ -50,8 +50,10 @@ def cde(p, y0, adjoint):
 
 def path_in_args(p, y0, adjoint):
     path = hermite(TIMES, DATA * p["s"][0])
-    process = SDE(lambda t, y, a: jnp.tanh(p["w"] @ y + a.evaluate(t)), lambda t, y, a: p["s"], NoiseKind.additive)
-    out = solve(process, y0, [0.0, 1.0], args=path, steps=11, stepper=RH, key=KEY, adjoint=adjoint)
+    process = SDE(
+        lambda t, y, a: jnp.tanh(a[0]["w"] @ y + a[1].evaluate(t)), lambda t, y, a: a[0]["s"], NoiseKind.additive
+    )
+    out = solve(process, y0, [0.0, 1.0], args=(p, path), steps=11, stepper=RH, key=KEY, adjoint=adjoint)
     return jnp.sum(out.y1**2)
 
 
@@ -105,7 +107,7 @@ def test_reversible_with_every_time_backwards_in_time():
     noise = BrownianGrid(TIMES, (2,), key=KEY)
     process = SDE(lambda t, y, a: a * y, lambda t, y, a: jnp.cos(y), NoiseKind.diagonal, Calculus.stratonovich)
     run = lambda a, adjoint: solve(process, Y0, TIMES[::-1], args=a, driver=noise, stepper=RH, adjoint=adjoint).ys.sum()
-    for f in (run, jax.grad(run)):
+    for f in (jax.jit(run, static_argnums=1), jax.grad(run)):
         same(f(0.3, Reversible()), f(0.3, Direct()), 1e-10)
 
 
@@ -161,13 +163,13 @@ def test_backsolve_gradient_improves_with_the_tolerance():
     def error(tol):
         steps = AdaptiveSteps(rtol=tol, atol=tol)
         run = lambda th, a: solve(ODE(Growth(th)), jnp.ones(1), [0.0, 2.0], args=a, steps=steps, adjoint=Backsolve()).y1[0]
-        in_process, in_args = jax.grad(run, (0, 1))(jnp.asarray(0.7), jnp.asarray(1.0))
+        in_process, in_args = jax.jit(jax.grad(run, (0, 1)))(jnp.asarray(0.7), jnp.asarray(1.0))
         np.testing.assert_allclose(in_process * 0.7, in_args, rtol=1e-10)
         return abs(float(in_process) - 2 * np.exp(1.4))
 
-    errors = [error(tol) for tol in (1e-3, 1e-6, 1e-9)]
-    assert errors[0] > errors[1] > errors[2]
-    assert errors[2] < 1e-6
+    errors = [error(tol) for tol in (1e-3, 1e-8)]
+    assert errors[1] < 1e-2 * errors[0]
+    assert errors[1] < 1e-5
 
 
 def temporary_bytes(adjoint, steps):
