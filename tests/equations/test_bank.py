@@ -6,7 +6,13 @@ import numpy as np
 import scipy.integrate
 import scipy.stats
 
-from cadlag.equations import GaussianMixture, geometric_brownian_motion, linear_ode, ornstein_uhlenbeck, sine_growth
+from cadlag.equations import (
+    GaussianMixture,
+    geometric_brownian_motion,
+    linear_ode,
+    ornstein_uhlenbeck,
+    sine_growth,
+)
 
 
 def test_moments_of_card():

@@ -232,21 +232,21 @@ def test_a_path_is_only_tabulated_at_the_steps_own_time():
 def test_own_final_index_under_vmap():
     ends = jnp.asarray([1, 3])
     run = lambda i: solve(DECAY, Y, jnp.arange(4.0), steps=20).at(i)
-    np.testing.assert_allclose(jax.vmap(run)(ends)[:, 0], jnp.exp(-1.0 * ends), rtol=1e-2)
+    np.testing.assert_allclose(jax.vmap(run)(ends)[:, 0], np.exp(-np.asarray([1.0, 3.0])), rtol=1e-2)
 
 
 def test_between_acts_after_each_step_with_its_own_key():
-    keys = []
     rotate = ODE(lambda t, y, a: jnp.stack([-y[1], y[0]]))
     project = lambda t, y, key: y / jnp.linalg.norm(y)
-    solution = solve(rotate, jnp.asarray([1.0, 0.0]), [0.0, 1.0], steps=20, stepper=EulerMaruyama(), between=project)
+    solution = solve(
+        rotate, jnp.asarray([1.0, 0.0]), [0.0, 1.0], steps=20, stepper=EulerMaruyama(), between=project
+    )
     np.testing.assert_allclose(jnp.linalg.norm(solution.y1), 1.0, rtol=1e-14)
     jump = lambda t, y, key: y + jax.random.normal(key, y.shape)
     still = ODE(lambda t, y, a: 0 * y)
     ys = solve(still, Y, jnp.arange(4.0), between=jump, key=KEY).ys
     steps = np.diff(np.asarray(ys), axis=0)
     assert len(np.unique(steps)) == steps.size
-    assert not keys
 
 
 def test_vmap_is_a_loop_and_jit_changes_nothing():

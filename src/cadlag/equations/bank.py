@@ -50,7 +50,9 @@ def geometric_brownian_motion(
     )
 
 
-def ornstein_uhlenbeck(rate: float = 1.0, level: float = 0.0, scale: float = 1.0, *, y0: Any = (1.0,)) -> Problem:
+def ornstein_uhlenbeck(
+    rate: float = 1.0, level: float = 0.0, scale: float = 1.0, *, y0: Any = (1.0,)
+) -> Problem:
     """dy = rate (level - y) dt + scale dW, additive. The variance tends to scale² / (2 rate)."""
     start = jnp.asarray(y0)
     process = SDE(
@@ -79,7 +81,9 @@ def linear_ode(matrix: Float[Array, "n n"], y0: Float[Array, "n"]) -> Problem:
 def sine_growth(y0: Any = (1.0,)) -> Problem:
     """y' = y sin t, y_t = y_0 exp(1 - cos t)."""
     start = jnp.asarray(y0)
-    return Problem(ODE(lambda t, y, args: y * jnp.sin(t)), start, lambda t, w=None: start * jnp.exp(1 - jnp.cos(t)))
+    return Problem(
+        ODE(lambda t, y, args: y * jnp.sin(t)), start, lambda t, w=None: start * jnp.exp(1 - jnp.cos(t))
+    )
 
 
 class GaussianMixture(eqx.Module):
@@ -110,4 +114,6 @@ class GaussianMixture(eqx.Module):
 
     def diffused(self, alpha: Any, sigma: Any) -> "GaussianMixture":
         """The law of alpha x + sigma z with z standard normal."""
-        return GaussianMixture(self.weights, alpha * self.means, jnp.sqrt((alpha * self.stds) ** 2 + sigma**2))
+        return GaussianMixture(
+            self.weights, alpha * self.means, jnp.sqrt((alpha * self.stds) ** 2 + sigma**2)
+        )
