@@ -24,7 +24,10 @@ def test_moments_of_card():
 def test_ordinary_equations_against_scipy():
     matrix = jnp.asarray([[0.0, 1.0], [-2.0, -0.3]])
     for problem in (linear_ode(matrix, jnp.asarray([1.0, 0.5])), sine_growth()):
-        rhs = lambda t, y, p=problem: np.asarray(p.process.drift(t, jnp.asarray(y), None))
+
+        def rhs(t, y, p=problem):
+            return np.asarray(p.process.drift(t, jnp.asarray(y), None))
+
         peer = scipy.integrate.solve_ivp(rhs, (0, 2), np.asarray(problem.y0), rtol=1e-8, atol=1e-10).y[:, -1]
         np.testing.assert_allclose(problem.solution(2.0), peer, rtol=1e-6)
 

@@ -49,7 +49,10 @@ def test_order_on_ordinary_equation(name, backwards):
     problem = sine_growth()
     ts = jnp.linspace(0.0, 3.0, 5)[:: -1 if backwards else 1]
     exact = jax.vmap(problem.solution)(ts)
-    run = lambda n: solve(problem.process, exact[0], ts, steps=n, stepper=stepper).ys
+
+    def run(n):
+        return solve(problem.process, exact[0], ts, steps=n, stepper=stepper).ys
+
     errors = [float(jnp.max(jnp.abs(jax.jit(run, static_argnums=0)(n) / exact - 1))) for n in steps]
     # Tsit5's leading error coefficients are so small that the next order shows at these steps.
     margin = 0.45 if name == "tsit5" else 0.2
@@ -91,7 +94,10 @@ def test_strong_order_on_geometric_brownian_motion(name):
     problem = geometric_brownian_motion(0.5, 0.7, calculus=calculus)
     process = SDE(problem.process.drift_field, problem.process.diffusion_field, kind, calculus)
     shape = () if kind is NoiseKind.scalar else (1,)
-    exact = lambda noise: problem.solution(1.0, jnp.sum(noise.every(1).increments().dw, 0))
+
+    def exact(noise):
+        return problem.solution(1.0, jnp.sum(noise.every(1).increments().dw, 0))
+
     steps = (16, 32, 64, 128)
     errors = strong_errors(process, problem.y0, stepper, exact, steps, jax.random.key(3), shape)
     assert slope(steps, errors) == pytest.approx(order, abs=tolerance)
@@ -142,7 +148,10 @@ def exact_logistic(noise, r=2.0, sigma=0.8):
 
 def test_strong_order_of_srk_with_additive_noise_and_nonlinear_drift():
     """A linear drift would show order 2."""
-    drift = lambda t, y, args: 2.0 - 0.32 - 2.0 * jnp.exp(y)
+
+    def drift(t, y, args):
+        return 2.0 - 0.32 - 2.0 * jnp.exp(y)
+
     process = SDE(drift, lambda t, y, args: jnp.full_like(y, 0.8), NoiseKind.additive)
     steps, y0 = (8, 16, 32, 64), jnp.log(jnp.full(1, 0.5))
     errors = strong_errors(process, y0, SRK(), exact_logistic, steps, jax.random.key(8), (1,))
@@ -166,7 +175,9 @@ def test_weak_order_of_euler():
 
 
 def mean_after(process, stepper, paths=4000):
-    run = lambda k: solve(process, jnp.ones(1), jnp.asarray([0.0, 1.0]), steps=64, key=k, stepper=stepper).y1
+    def run(k):
+        return solve(process, jnp.ones(1), jnp.asarray([0.0, 1.0]), steps=64, key=k, stepper=stepper).y1
+
     ends = jax.jit(jax.vmap(run))(jax.random.split(jax.random.key(5), paths))
     return float(jnp.mean(ends)), float(jnp.std(ends) / np.sqrt(paths))
 

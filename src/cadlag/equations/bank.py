@@ -40,7 +40,7 @@ def geometric_brownian_motion(
     start = jnp.asarray(y0)
     a, b = drift, volatility
     ito_drift = a if calculus is Calculus.ito else a + 0.5 * b * b
-    process = SDE(lambda t, y, args: a * y, lambda t, y, args: b * y, NoiseKind.diagonal, calculus)
+    process = SDE(drift_field=lambda t, y, args: a * y, diffusion_field=lambda t, y, args: b * y, calculus=calculus)
     return Problem(
         process,
         start,
@@ -56,7 +56,7 @@ def ornstein_uhlenbeck(
     """dy = rate (level - y) dt + scale dW, additive. The variance tends to scale² / (2 rate)."""
     start = jnp.asarray(y0)
     process = SDE(
-        lambda t, y, args: rate * (level - y), lambda t, y, args: scale * jnp.ones_like(y), NoiseKind.additive
+        drift_field=lambda t, y, args: rate * (level - y), lambda t, y, args: scale * jnp.ones_like(y), NoiseKind.additive
     )
     return Problem(
         process,
@@ -74,7 +74,7 @@ def euler_stationary_variance(rate: float, scale: float, dt: float) -> float:
 
 def linear_ode(matrix: Float[Array, "n n"], y0: Float[Array, "n"]) -> Problem:
     """y' = A y, y_t = expm(A t) y_0."""
-    process = ODE(lambda t, y, args: matrix @ y)
+    process = ODE(field=lambda t, y, args: matrix @ y)
     return Problem(process, y0, lambda t, w=None: jsp.linalg.expm(matrix * t) @ y0)
 
 
@@ -82,7 +82,7 @@ def sine_growth(y0: Any = (1.0,)) -> Problem:
     """y' = y sin t, y_t = y_0 exp(1 - cos t)."""
     start = jnp.asarray(y0)
     return Problem(
-        ODE(lambda t, y, args: y * jnp.sin(t)), start, lambda t, w=None: start * jnp.exp(1 - jnp.cos(t))
+        ODE(field=lambda t, y, args: y * jnp.sin(t)), start, lambda t, w=None: start * jnp.exp(1 - jnp.cos(t))
     )
 
 
