@@ -40,7 +40,9 @@ def geometric_brownian_motion(
     start = jnp.asarray(y0)
     a, b = drift, volatility
     ito_drift = a if calculus is Calculus.ito else a + 0.5 * b * b
-    process = SDE(drift_field=lambda t, y, args: a * y, diffusion_field=lambda t, y, args: b * y, calculus=calculus)
+    process = SDE(
+        drift_field=lambda t, y, args: a * y, diffusion_field=lambda t, y, args: b * y, calculus=calculus
+    )
     return Problem(
         process,
         start,
@@ -56,7 +58,9 @@ def ornstein_uhlenbeck(
     """dy = rate (level - y) dt + scale dW, additive. The variance tends to scale² / (2 rate)."""
     start = jnp.asarray(y0)
     process = SDE(
-        drift_field=lambda t, y, args: rate * (level - y), lambda t, y, args: scale * jnp.ones_like(y), NoiseKind.additive
+        drift_field=lambda t, y, args: rate * (level - y),
+        diffusion_field=lambda t, y, args: scale * jnp.ones_like(y),
+        noise=NoiseKind.additive,
     )
     return Problem(
         process,
