@@ -44,7 +44,10 @@ def test_law_of_increment_and_area():
     """40000 draws of a union of 4 cells, every statistic within 4.5 standard errors: false alarms 7e-6 each."""
     n, h = 40_000, 0.5
     grid = jnp.asarray([0.0, 0.1, 0.25, 0.3, 0.5])
-    draw = lambda k: BrownianGrid(grid, (), key=k, cells_per_step=4).increments(levy_area=True)
+
+    def draw(k):
+        return BrownianGrid(grid, (), key=k, cells_per_step=4).increments(levy_area=True)
+
     drawn = jax.jit(jax.vmap(draw))(jax.random.split(jax.random.key(3), n))
     w, area = np.asarray(drawn.dw[:, 0]), np.asarray(drawn.area[:, 0])
     bound = 4.5 / np.sqrt(n)
@@ -58,14 +61,19 @@ def test_law_of_increment_and_area():
 
 def test_cells_are_independent():
     """20000 paths of 4 cells; 4.5 standard errors, 6 pairs: false alarms 4e-5."""
-    draw = lambda k: BrownianGrid(jnp.linspace(0.0, 1.0, 5), (), key=k).increments().dw
+
+    def draw(k):
+        return BrownianGrid(jnp.linspace(0.0, 1.0, 5), (), key=k).increments().dw
+
     dw = np.asarray(jax.jit(jax.vmap(draw))(jax.random.split(jax.random.key(4), 20_000)))
     correlation = np.corrcoef(dw.T) - np.eye(4)
     assert np.max(np.abs(correlation)) < 4.5 / np.sqrt(20_000)
 
 
 def test_zero_width_cells_have_no_increment_and_finite_gradients():
-    draw = lambda grid: BrownianGrid(grid, (2,), key=jax.random.key(5)).increments(levy_area=True)
+    def draw(grid):
+        return BrownianGrid(grid, (2,), key=jax.random.key(5)).increments(levy_area=True)
+
     grid = jnp.asarray([0.0, 1.0, 1.0, 1.0])
     drawn = draw(grid)
     assert np.all(np.asarray(drawn.dw[1:]) == 0)

@@ -50,8 +50,12 @@ def cde(p, y0, adjoint):
 
 def path_in_args(p, y0, adjoint):
     path = hermite(TIMES, DATA * p["s"][0])
-    process = SDE(lambda t, y, a: jnp.tanh(p["w"] @ y + a.evaluate(t)), lambda t, y, a: p["s"], NoiseKind.additive)
-    out = solve(process, y0, [0.0, 1.0], args=path, steps=11, stepper=RH, key=KEY, adjoint=adjoint)
+    process = SDE(
+        lambda t, y, a: jnp.tanh(a[0]["w"] @ y + a[1].evaluate(t)),
+        lambda t, y, a: a[0]["s"],
+        NoiseKind.additive,
+    )
+    out = solve(process, y0, [0.0, 1.0], args=(p, path), steps=11, stepper=RH, key=KEY, adjoint=adjoint)
     return jnp.sum(out.y1**2)
 
 
@@ -60,7 +64,9 @@ def brownian_and_path(p, y0, adjoint):
         def __call__(self, t, y, a):
             return jnp.cos(a["s"] * y), jnp.outer(jnp.sin(y), a["s"])
 
-    process = SDE(lambda t, y, a: a["w"] @ y, Both(), (NoiseKind.diagonal, NoiseKind.operator), Calculus.stratonovich)
+    process = SDE(
+        lambda t, y, a: a["w"] @ y, Both(), (NoiseKind.diagonal, NoiseKind.operator), Calculus.stratonovich
+    )
     drivers = (BrownianGrid(TIMES, (2,), key=KEY), linear(TIMES, DATA * p["s"][0]))
     out = solve(process, y0, TIMES, args=p, driver=drivers, stepper=RH, adjoint=adjoint)
     return jnp.sum(out.ys**2)
@@ -71,7 +77,9 @@ def tree_state(p, y0, adjoint):
         lambda t, y, a: {"u": jnp.tanh(a["w"] @ y["v"]), "v": -y["u"]},
         lambda t, y, a: {"u": 0.3 * y["u"], "v": jnp.sin(a["s"])}, NoiseKind.diagonal, Calculus.stratonovich,
     )  # fmt: skip
-    out = solve(process, {"u": y0, "v": 2 * y0}, [0.0, 1.0], args=p, steps=9, stepper=RH, key=KEY, adjoint=adjoint)
+    out = solve(
+        process, {"u": y0, "v": 2 * y0}, [0.0, 1.0], args=p, steps=9, stepper=RH, key=KEY, adjoint=adjoint
+    )
     return jnp.sum(out.y1["u"] * out.y1["v"])
 
 
@@ -83,12 +91,18 @@ Y0 = jnp.asarray([0.5, -1.0])
 @pytest.mark.parametrize("name", CASES)
 def test_adjoints_agree(name):
     case = CASES[name]
-    grad = lambda adjoint: jax.jit(jax.value_and_grad(lambda p, y: case(p, y, adjoint), (0, 1)))(PARAMS, Y0)
+
+    def grad(adjoint):
+        return jax.jit(jax.value_and_grad(lambda p, y: case(p, y, adjoint), (0, 1)))(PARAMS, Y0)
+
     direct = grad(Direct())
     same(grad(Checkpointed()), direct, 1e-12)
     same(grad(Reversible()), direct, 1e-10)
     h = 1e-5
-    nudge = lambda e: case(jax.tree.map(lambda x: x + e, PARAMS), Y0 + e, Direct())
+
+    def nudge(e):
+        return case(jax.tree.map(lambda x: x + e, PARAMS), Y0 + e, Direct())
+
     numeric = (nudge(h) - nudge(-h)) / (2 * h)
     # Central differences: error h² plus 1e-16 / h.
     np.testing.assert_allclose(sum(jnp.sum(g) for g in jax.tree.leaves(direct[1])), numeric, rtol=1e-7)
@@ -97,34 +111,50 @@ def test_adjoints_agree(name):
 @pytest.mark.parametrize("adjoint", [Checkpointed(1), Checkpointed(3), Checkpointed(7), Checkpointed(100),
                                      Direct(store_intermediates=True)], ids=str)  # fmt: skip
 def test_any_number_of_segments(adjoint):
-    grad = lambda a: jax.grad(diagonal_sde, (0, 1))(PARAMS, Y0, a)
+    def grad(a):
+        return jax.grad(diagonal_sde, (0, 1))(PARAMS, Y0, a)
+
     same(grad(adjoint), grad(Direct()), 1e-12)
 
 
 def test_reversible_with_every_time_backwards_in_time():
     noise = BrownianGrid(TIMES, (2,), key=KEY)
-    process = SDE(lambda t, y, a: a * y, lambda t, y, a: jnp.cos(y), NoiseKind.diagonal, Calculus.stratonovich)
-    run = lambda a, adjoint: solve(process, Y0, TIMES[::-1], args=a, driver=noise, stepper=RH, adjoint=adjoint).ys.sum()
-    for f in (run, jax.grad(run)):
+    process = SDE(
+        lambda t, y, a: a * y, lambda t, y, a: jnp.cos(y), NoiseKind.diagonal, Calculus.stratonovich
+    )
+
+    def run(a, adjoint):
+        return solve(process, Y0, TIMES[::-1], args=a, driver=noise, stepper=RH, adjoint=adjoint).ys.sum()
+
+    for f in (jax.jit(run, static_argnums=1), jax.grad(run)):
         same(f(0.3, Reversible()), f(0.3, Direct()), 1e-10)
 
 
 def test_reversible_says_that_times_have_no_gradient():
-    run = lambda t: solve(ODE(lambda t, y, a: y), Y0, jnp.stack([0 * t, t]), adjoint=Reversible()).y1.sum()
-    with pytest.raises(Exception, match="[Cc]annot be differentiated|ondifferentiable|[Uu]nexpected"):
+    def run(t):
+        return solve(ODE(lambda t, y, a: y), Y0, jnp.stack([0 * t, t]), adjoint=Reversible()).y1.sum()
+
+    with pytest.raises(Exception, match=r"[Cc]annot be differentiated|ondifferentiable|[Uu]nexpected"):
         jax.grad(run)(jnp.asarray(1.0))
 
 
 def test_there_and_back():
     """100 steps of a 4-dimensional SDE and back by the inverse step; each direction rounds 100 times."""
-    process = SDE(lambda t, y, a: -jnp.sin(y), lambda t, y, a: 0.5 * jnp.cos(y), NoiseKind.diagonal, Calculus.stratonovich)
+    process = SDE(
+        lambda t, y, a: -jnp.sin(y),
+        lambda t, y, a: 0.5 * jnp.cos(y),
+        NoiseKind.diagonal,
+        Calculus.stratonovich,
+    )
     from cadlag.solve import Field, Step
 
     field, y0 = Field(process, None), jnp.linspace(-1.0, 1.0, 4)
     grid = jnp.linspace(0.0, 1.0, 101)
     dw = BrownianGrid(grid, (4,), key=KEY).increments().dw
     y, state = y0, RH.init(field, grid[0], y0)
-    step = jax.jit(lambda y, s, i: RH.step(field, y, s, Step(grid[i], grid[i + 1], grid[i + 1] - grid[i], dw[i], None)))
+    step = jax.jit(
+        lambda y, s, i: RH.step(field, y, s, Step(grid[i], grid[i + 1], grid[i + 1] - grid[i], dw[i], None))
+    )
     for i in range(100):
         y, state, _ = step(y, state, i)
     # The method is symmetric: with (y, z) as they are, stepping along the reversed grid undoes it.
@@ -146,7 +176,12 @@ ADJOINTS = {
 @pytest.mark.parametrize("name", ADJOINTS)
 def test_closed_form_gradient(name):
     adjoint, steps, _ = ADJOINTS[name]
-    run = lambda th: solve(ODE(lambda t, y, a: a * y), jnp.ones(1), [0.0, 2.0], args=th, steps=steps, adjoint=adjoint).y1[0]
+
+    def run(th):
+        return solve(
+            ODE(lambda t, y, a: a * y), jnp.ones(1), [0.0, 2.0], args=th, steps=steps, adjoint=adjoint
+        ).y1[0]
+
     # Second order with 400 steps of 1/200.
     np.testing.assert_allclose(jax.grad(run)(0.7), 2 * np.exp(1.4), rtol=1e-5)
 
@@ -160,20 +195,32 @@ def test_backsolve_gradient_improves_with_the_tolerance():
 
     def error(tol):
         steps = AdaptiveSteps(rtol=tol, atol=tol)
-        run = lambda th, a: solve(ODE(Growth(th)), jnp.ones(1), [0.0, 2.0], args=a, steps=steps, adjoint=Backsolve()).y1[0]
-        in_process, in_args = jax.grad(run, (0, 1))(jnp.asarray(0.7), jnp.asarray(1.0))
+
+        def run(th, a):
+            return solve(
+                ODE(Growth(th)), jnp.ones(1), [0.0, 2.0], args=a, steps=steps, adjoint=Backsolve()
+            ).y1[0]
+
+        in_process, in_args = jax.jit(jax.grad(run, (0, 1)))(jnp.asarray(0.7), jnp.asarray(1.0))
         np.testing.assert_allclose(in_process * 0.7, in_args, rtol=1e-10)
         return abs(float(in_process) - 2 * np.exp(1.4))
 
-    errors = [error(tol) for tol in (1e-3, 1e-6, 1e-9)]
-    assert errors[0] > errors[1] > errors[2]
-    assert errors[2] < 1e-6
+    errors = [error(tol) for tol in (1e-3, 1e-8)]
+    assert errors[1] < 1e-2 * errors[0]
+    assert errors[1] < 1e-5
 
 
 def temporary_bytes(adjoint, steps):
     def loss(p, y0):
-        process = SDE(lambda t, y, a: jnp.tanh(a @ y), lambda t, y, a: jnp.cos(y), NoiseKind.diagonal, Calculus.stratonovich)
-        return jnp.sum(solve(process, y0, [0.0, 1.0], args=p, steps=steps, stepper=RH, key=KEY, adjoint=adjoint).y1)
+        process = SDE(
+            lambda t, y, a: jnp.tanh(a @ y),
+            lambda t, y, a: jnp.cos(y),
+            NoiseKind.diagonal,
+            Calculus.stratonovich,
+        )
+        return jnp.sum(
+            solve(process, y0, [0.0, 1.0], args=p, steps=steps, stepper=RH, key=KEY, adjoint=adjoint).y1
+        )
 
     lowered = jax.jit(jax.grad(loss)).lower(jnp.eye(64), jnp.ones(64))
     return lowered.compile().memory_analysis().temp_size_in_bytes
@@ -191,8 +238,15 @@ def test_memory_in_the_number_of_steps():
 def test_second_derivative_of_a_solve():
     """y' = θ y by n Heun steps is (1 + θh + (θh)²/2)^n."""
     n, T = 10, 1.0
-    run = lambda th: solve(ODE(lambda t, y, a: a * y), jnp.ones(1), [0.0, T], args=th, steps=n, stepper=Heun()).y1[0]
-    closed = lambda th: (1 + th * T / n + (th * T / n) ** 2 / 2) ** n
+
+    def run(th):
+        return solve(ODE(lambda t, y, a: a * y), jnp.ones(1), [0.0, T], args=th, steps=n, stepper=Heun()).y1[
+            0
+        ]
+
+    def closed(th):
+        return (1 + th * T / n + (th * T / n) ** 2 / 2) ** n
+
     np.testing.assert_allclose(jax.hessian(run)(0.7), jax.hessian(closed)(0.7), rtol=1e-12)
 
 

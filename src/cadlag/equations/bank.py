@@ -40,7 +40,9 @@ def geometric_brownian_motion(
     start = jnp.asarray(y0)
     a, b = drift, volatility
     ito_drift = a if calculus is Calculus.ito else a + 0.5 * b * b
-    process = SDE(lambda t, y, args: a * y, lambda t, y, args: b * y, NoiseKind.diagonal, calculus)
+    process = SDE(
+        drift_field=lambda t, y, args: a * y, diffusion_field=lambda t, y, args: b * y, calculus=calculus
+    )
     return Problem(
         process,
         start,
@@ -50,11 +52,15 @@ def geometric_brownian_motion(
     )
 
 
-def ornstein_uhlenbeck(rate: float = 1.0, level: float = 0.0, scale: float = 1.0, *, y0: Any = (1.0,)) -> Problem:
+def ornstein_uhlenbeck(
+    rate: float = 1.0, level: float = 0.0, scale: float = 1.0, *, y0: Any = (1.0,)
+) -> Problem:
     """dy = rate (level - y) dt + scale dW, additive. The variance tends to scale² / (2 rate)."""
     start = jnp.asarray(y0)
     process = SDE(
-        lambda t, y, args: rate * (level - y), lambda t, y, args: scale * jnp.ones_like(y), NoiseKind.additive
+        drift_field=lambda t, y, args: rate * (level - y),
+        diffusion_field=lambda t, y, args: scale * jnp.ones_like(y),
+        noise=NoiseKind.additive,
     )
     return Problem(
         process,
@@ -72,14 +78,16 @@ def euler_stationary_variance(rate: float, scale: float, dt: float) -> float:
 
 def linear_ode(matrix: Float[Array, "n n"], y0: Float[Array, "n"]) -> Problem:
     """y' = A y, y_t = expm(A t) y_0."""
-    process = ODE(lambda t, y, args: matrix @ y)
+    process = ODE(field=lambda t, y, args: matrix @ y)
     return Problem(process, y0, lambda t, w=None: jsp.linalg.expm(matrix * t) @ y0)
 
 
 def sine_growth(y0: Any = (1.0,)) -> Problem:
     """y' = y sin t, y_t = y_0 exp(1 - cos t)."""
     start = jnp.asarray(y0)
-    return Problem(ODE(lambda t, y, args: y * jnp.sin(t)), start, lambda t, w=None: start * jnp.exp(1 - jnp.cos(t)))
+    return Problem(
+        ODE(field=lambda t, y, args: y * jnp.sin(t)), start, lambda t, w=None: start * jnp.exp(1 - jnp.cos(t))
+    )
 
 
 class GaussianMixture(eqx.Module):
@@ -110,4 +118,6 @@ class GaussianMixture(eqx.Module):
 
     def diffused(self, alpha: Any, sigma: Any) -> "GaussianMixture":
         """The law of alpha x + sigma z with z standard normal."""
-        return GaussianMixture(self.weights, alpha * self.means, jnp.sqrt((alpha * self.stds) ** 2 + sigma**2))
+        return GaussianMixture(
+            self.weights, alpha * self.means, jnp.sqrt((alpha * self.stds) ** 2 + sigma**2)
+        )

@@ -95,7 +95,7 @@ def _diffrax_adjoint(adjoint: AbstractAdjoint) -> diffrax.AbstractAdjoint:
 def _statistics(process: AbstractProcess, args: Any, made: Any, solver: Any, tolerance: Tolerance) -> Stats:
     """Counts from Diffrax; error and stiffness by one more step from every accepted state."""
     counts = made.stats
-    tableau = getattr(solver, "tableau", None)
+    tableau: Any = getattr(solver, "tableau", None)
     stages = len(tableau.b_sol) if hasattr(tableau, "b_sol") else 1
     fsal = int(bool(getattr(tableau, "fsal", False)))
     evaluations = counts["num_steps"] * (stages - fsal) + fsal

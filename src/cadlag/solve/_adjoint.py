@@ -75,7 +75,9 @@ class Checkpointed(AbstractAdjoint):
 class Reversible(AbstractAdjoint):
     """Walk `ReversibleHeun` backwards by its algebraic inverse: memory O(1) in the number of steps.
 
-    The gradient is that of `Direct` up to rounding. Noise of a `BrownianGrid` is redrawn, not stored.
+    The gradient is that of `Direct` up to rounding. Noise of a `BrownianGrid` is redrawn, not stored. Parameters must
+    be in the process or in `args`, not closed over by a function; output times get no gradient (an error says so).
+    With outputs between the ends the states, not the activations, are kept.
     """
 
     def loop(self, body: Callable, carry: PyTree, xs: PyTree, length: int) -> tuple[PyTree, PyTree]:
@@ -86,7 +88,8 @@ class Reversible(AbstractAdjoint):
 class Backsolve(AbstractAdjoint):
     """Optimise-then-discretise: solve the adjoint equation backwards with Diffrax. Memory O(1), gradients approximate.
 
-    For ODEs, and Stratonovich SDEs on a `BrownianTree`; the gradient's error falls with the steps.
+    For ODEs, and Stratonovich SDEs on a `BrownianTree`; the gradient's error falls with the steps. Parameters must be
+    in the process or in `args`, not closed over by a function.
     """
 
     def loop(self, body: Callable, carry: PyTree, xs: PyTree, length: int) -> tuple[PyTree, PyTree]:

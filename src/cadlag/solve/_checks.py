@@ -103,11 +103,11 @@ def check_stepper(
 
 def _check_noise(process: AbstractProcess, stepper: AbstractStepper, random: list[NoiseKind]) -> None:
     name = type(stepper).__name__
-    if not stepper.takes_paths and process.noise is not NoiseKind.none:
-        if isinstance(process.noise, tuple) or not random:
-            raise ValueError(
-                f"{name} takes one Brownian driver, not a path or several drivers. Use EulerMaruyama or Heun."
-            )
+    one_noise = bool(random) and not isinstance(process.noise, tuple)
+    if not stepper.takes_paths and process.noise is not NoiseKind.none and not one_noise:
+        raise ValueError(
+            f"{name} takes one Brownian driver, not a path or several drivers. Use EulerMaruyama or Heun."
+        )
     for kind in random:
         if kind not in stepper.noises:
             allowed = ", ".join(sorted(k.name for k in stepper.noises))
@@ -156,11 +156,11 @@ def check_diffrax(
         raise ValueError(
             "AdaptiveSteps for a stochastic equation needs dt0: the first step cannot be guessed."
         )
-    if isinstance(steps, AdaptiveSteps) and not isinstance(solver, diffrax.AbstractAdaptiveSolver):
-        if steps.controller is None:
-            raise ValueError(
-                f"{type(solver).__name__} has no error estimate to choose steps by; use fixed steps."
-            )
+    chosen_by_error = isinstance(steps, AdaptiveSteps) and steps.controller is None
+    if chosen_by_error and not isinstance(solver, diffrax.AbstractAdaptiveSolver):
+        raise ValueError(
+            f"{type(solver).__name__} has no error estimate to choose steps by; use fixed steps."
+        )
 
 
 def distinct(grid: Array) -> Array:

@@ -87,7 +87,7 @@ class SDE(AbstractProcess):
 
     drift_field: Callable
     diffusion_field: Callable
-    noise: NoiseKind = eqx.field(static=True, default=NoiseKind.diagonal)
+    noise: NoiseKind | tuple[NoiseKind, ...] = eqx.field(static=True, default=NoiseKind.diagonal)
     calculus: Calculus = eqx.field(static=True, default=Calculus.ito)
 
     def drift(self, t: Any, y: PyTree[Array], args: Any) -> PyTree[Array]:
@@ -103,7 +103,7 @@ class CDE(AbstractProcess):
     """dy = field(t, y, args) dX for a control path X, the `driver` of `solve`; field has shape (state, channels)."""
 
     field: Callable
-    noise: NoiseKind = eqx.field(static=True, default=NoiseKind.operator)
+    noise: NoiseKind | tuple[NoiseKind, ...] = eqx.field(static=True, default=NoiseKind.operator)
     calculus: Calculus = eqx.field(static=True, default=Calculus.stratonovich)
 
     def drift(self, t: Any, y: PyTree[Array], args: Any) -> None:

@@ -84,4 +84,4 @@ def reverse(
             f"noise_level={noise_level} must not be negative; 1 is the reverse SDE, 0 the probability flow."
         )
     kind = NoiseKind.none if noise_level == 0 else process.noise
-    return Reversed(to_ito(process), score, t1, float(noise_level), kind)
+    return Reversed(process=to_ito(process), score=score, t1=t1, level=float(noise_level), noise=kind)

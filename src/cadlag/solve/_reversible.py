@@ -28,6 +28,8 @@ def reversible_loop(problem: Any, split: Any, tables: list, emit: bool) -> tuple
         if noise is not None and noise.grid is not problem.grid:
             noise.check_steps(problem.grid)
     rest, treedef, is_path = split
+    # A Python number under `jax.grad` is an array on the way there only; the copy is one on the way back too.
+    rest = [jnp.array(x) if eqx.is_inexact_array(x) else x for x in rest]
     # A table's values at grid points: the left node of every step, and the right node of the last.
     points = [
         jax.tree.map(lambda left, right: jnp.concatenate([left, right[-1:]]), *table) for table in tables
