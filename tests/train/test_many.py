@@ -41,9 +41,7 @@ def test_seeds_are_measured_once(tmp_path):
     results = fit_seeds(UPDATE, make, Pairs(), **options)
     assert len(results) == 2
     choice = json.loads((tmp_path / "config.json").read_text())["choices"]["seeds"]
-    assert choice["side_by_side"] == (
-        choice["seconds_per_step_side_by_side"] < choice["seconds_per_step_in_turn"]
-    )
+    assert choice["side_by_side"] == (choice["seconds_per_step_side_by_side"] < choice["seconds_per_step_in_turn"])
     again = fit_seeds(UPDATE, make, Pairs(), **options)
     assert all(same_bits(a.state, b.state) for a, b in zip(results, again, strict=True))
 
