@@ -44,17 +44,17 @@ def draw_completions(axis, epochs: int) -> None:
     axis.plot(times[~seen], waves[0, ~seen, 0], "x", color=plots.PALETTE[1], markersize=5, label="hidden")
     axis.set_title(f"An LNSDE fills in a gappy series ({epochs} epochs)")
     axis.set_xlabel("time")
-    axis.legend(ncols=2, loc="lower left")
+    axis.legend(loc="upper right")
 
 
 def draw_growth(axis) -> None:
-    """Sample paths of geometric Brownian motion with drift 0.5 and volatility 0.5."""
-    process = SDE(lambda t, y, args: 0.5 * y, lambda t, y, args: 0.5 * y)
+    """Sample paths of geometric Brownian motion with drift 0.5 and volatility 0.3."""
+    process = SDE(lambda t, y, args: 0.5 * y, lambda t, y, args: 0.3 * y)
     times = jnp.linspace(0.0, 2.0, 101)
     paths = jax.vmap(lambda key: solve(process, jnp.ones(1), times, key=key).ys[:, 0])(jr.split(jr.key(3), 30))
     axis.plot(times, paths.T, color=plots.PALETTE[0], alpha=0.5, linewidth=0.7)
     axis.plot(times, jnp.exp(0.5 * times), color=plots.PALETTE[1], label="mean, closed form")
-    axis.set_title("dy = ½ y dt + ½ y dW by `solve`")
+    axis.set_title("dy = 0.5 y dt + 0.3 y dW by `solve`")
     axis.set_xlabel("time")
     axis.legend(loc="upper left")
 
