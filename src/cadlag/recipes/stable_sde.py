@@ -37,11 +37,11 @@ SETS = {
     Preset.STANDARD: ("BasicMotions", "JapaneseVowels", "GunPoint", "ArrowHead", "ItalyPowerDemand"),
     Preset.GPU: ("BasicMotions", "JapaneseVowels", "GunPoint", "ArrowHead", "ItalyPowerDemand"),
 }
-EPOCHS = {
-    Preset.SMOKE: {"ou": 1, "real": 2, "hopper": 1},
-    Preset.QUICK: {"ou": 100, "real": 60, "hopper": 10},
-    Preset.STANDARD: {"ou": 100, "real": 100, "hopper": 40},
-    Preset.GPU: {"ou": 100, "real": 100, "hopper": 500},
+LENGTHS = {
+    Preset.SMOKE: {"ou_epochs": 1, "updates": 5, "hopper_epochs": 1},
+    Preset.QUICK: {"ou_epochs": 100, "updates": 600, "hopper_epochs": 10},
+    Preset.STANDARD: {"ou_epochs": 100, "updates": 2000, "hopper_epochs": 40},
+    Preset.GPU: {"ou_epochs": 100, "updates": 2000, "hopper_epochs": 500},
 }
 
 
@@ -66,11 +66,11 @@ class StableSDERecipe(AbstractRecipe):
         return {
             "sets": list(SETS[preset]),
             "rates": list(RATES if preset is not Preset.SMOKE else RATES[::2]),
-            "epochs": EPOCHS[preset],
+            **LENGTHS[preset],
             "hidden_size": 128 if preset is Preset.GPU else 32,
             "depth": 2,
             "learning_rate": {"ou": 1e-3, "real": 3e-3, "hopper": 1e-3},
-            "batch_size": {"ou": 64, "real": 32, "hopper": 64},
+            "batch_size": {"ou": 64, "hopper": 64},
             "ou_steps": 2,
             "split": {"test": 0.3, "validation": 0.2, "seed": 7},
             "patience": 30,
@@ -273,10 +273,12 @@ def _classify(arm: str, settings: dict[str, Any], seed: int, train: Any, test: A
     if arm == "minirocket":
         fitted = MiniRocket(seed=seed).fit(train)
     else:
+        trained_on = int(len(train) * (1 - settings["split"]["validation"]))
+        batch = 32 if trained_on >= 64 else 16
         fitted = SeriesClassifier(
             model_of(arm, settings),
-            epochs=settings["epochs"]["real"],
-            batch_size=settings["batch_size"]["real"],
+            epochs=-(-settings["updates"] // max(1, trained_on // batch)),
+            batch_size=batch,
             learning_rate=settings["learning_rate"]["real"],
             validation_fraction=settings["split"]["validation"],
             patience=settings["patience"],
@@ -317,7 +319,7 @@ def ou_study(arm: str, settings: dict[str, Any], seed: int, paths: int) -> dict[
     model = model_of(arm, {**settings, "depth": 1}, steps=settings["ou_steps"])
     network = build_network(model, train, 1, key=jr.key(seed), plain=True)
     how = Training(
-        settings["epochs"]["ou"], settings["batch_size"]["ou"], settings["learning_rate"]["ou"], 0.0, None, 0.0, seed,
+        settings["ou_epochs"], settings["batch_size"]["ou"], settings["learning_rate"]["ou"], 0.0, None, 0.0, seed,
         None, None,
     )  # fmt: skip
     data = (train.without_ids(), np.asarray(train.values))
@@ -366,7 +368,7 @@ def hopper_study(arm: str, settings: dict[str, Any], seed: int, data: pathlib.Pa
         gappy = delete_time_points(series, rate, seed=56789)
         forecaster = SeriesForecaster(
             model_of(arm, settings),
-            epochs=settings["epochs"]["hopper"],
+            epochs=settings["hopper_epochs"],
             batch_size=settings["batch_size"]["hopper"],
             learning_rate=settings["learning_rate"]["hopper"],
             seed=seed,

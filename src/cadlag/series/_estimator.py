@@ -17,6 +17,8 @@ from cadlag.series._network import SeriesNetwork
 from cadlag.train import EarlyStopping, Estimator, fit, gradient
 
 CHUNK = 256
+# Validation looks at most once in so many steps: on small data an epoch is a step or two.
+LOOK = 20
 
 
 class Preparation(eqx.Module):
@@ -105,15 +107,17 @@ def train_network(
     source = Batches(data, settings.batch_size)
     per_epoch = source.batches_per_epoch
     steps = settings.epochs * per_epoch
+    every = max(per_epoch, LOOK)
     update = make_update(loss, settings.learning_rate, settings.weight_decay)
     hooks, validate = [], None
     if validation is not None:
         held_out = jax.tree.map(jnp.asarray, validation)
         validate = lambda state, key: {"validation": _evaluate(loss, state.unknowns, held_out, key)}  # noqa: E731
-        hooks = [EarlyStopping("validation", settings.patience or settings.epochs)]
+        looks = (settings.patience or settings.epochs) * per_epoch // every
+        hooks = [EarlyStopping("validation", max(looks, 1))]
     result = fit(
         update, network, source, steps=steps, key=jr.key(settings.seed), hooks=hooks, validate=validate,
-        validate_every=per_epoch, block=min(steps, max(per_epoch, 50)), run=settings.run, progress=settings.progress,
+        validate_every=every, block=min(steps, max(every, 50)), run=settings.run, progress=settings.progress,
     )  # fmt: skip
     return result.state.unknowns, result.history
 

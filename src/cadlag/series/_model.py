@@ -5,7 +5,7 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from cadlag.data import IrregularSeries
 from cadlag.paths import AbstractPath, hermite
@@ -56,17 +56,22 @@ def control_path(series: IrregularSeries) -> AbstractPath:
 def control_points(
     series: IrregularSeries,
 ) -> tuple[Float[Array, " time"], Float[Array, "time channels"], Bool[Array, "time channels"]]:
-    """Times, values with time as the first channel, and their mask (time is always observed)."""
-    times = jnp.asarray(series.times)
-    valid = valid_rows(series)
-    values = jnp.concatenate([times[:, None], jnp.asarray(series.values)], axis=1)
-    mask = jnp.concatenate([valid[:, None], jnp.asarray(series.mask)], axis=1)
-    return times, values, mask
+    """Times, values with time as the first channel (0 where missing), and their mask (time is always observed)."""
+    times, seen = jnp.asarray(series.times), jnp.asarray(series.mask)
+    values = jnp.asarray(series.values)
+    values = jnp.where(seen, values, jnp.zeros_like(values))
+    mask = jnp.concatenate([valid_rows(series)[:, None], seen], axis=1)
+    return times, jnp.concatenate([times[:, None], values], axis=1), mask
 
 
 def valid_rows(series: IrregularSeries) -> Bool[Array, " time"]:
     """Which rows belong to the series rather than to its padding."""
-    return jnp.arange(series.times.shape[0]) < series.lengths
+    return row_numbers(series) < series.lengths
+
+
+def row_numbers(series: IrregularSeries) -> Int[Array, " time"]:
+    """0, 1, 2, ... in the integer type of the lengths."""
+    return jnp.arange(series.times.shape[0], dtype=jnp.asarray(series.lengths).dtype)
 
 
 def integrate(

@@ -9,7 +9,7 @@ import jax.random as jr
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from cadlag.data import IrregularSeries
-from cadlag.series._model import AbstractSeriesModel
+from cadlag.series._model import AbstractSeriesModel, row_numbers, valid_rows
 
 
 class Head(eqx.Module):
@@ -100,7 +100,7 @@ def build_network(
 def reverse_series(series: IrregularSeries) -> IrregularSeries:
     """One series run backwards, on the clock -t, its padding still at the end."""
     rows = _reversed_rows(series)
-    valid = jnp.arange(rows.shape[0]) < series.lengths
+    valid = valid_rows(series)
     times = -jnp.asarray(series.times)[rows]
     parts = (
         jnp.where(valid, times, -jnp.asarray(series.times)[0]),
@@ -112,5 +112,5 @@ def reverse_series(series: IrregularSeries) -> IrregularSeries:
 
 def _reversed_rows(series: IrregularSeries) -> Array:
     # Its own inverse on valid rows; padding points at itself.
-    rows = jnp.arange(series.times.shape[0])
+    rows = row_numbers(series)
     return jnp.where(rows < series.lengths, series.lengths - 1 - rows, rows)

@@ -1,6 +1,6 @@
 """Strong classical baselines, so that nobody is fooled: MiniRocket (Dempster, Schmidt and Webb, KDD 2021)."""
 
-from typing import Any, Self
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +25,7 @@ class MiniRocket(Estimator):
     def __init__(self, *, kernels: int = 10_000, seed: int = 0):
         self.kernels, self.seed = kernels, seed
 
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None) -> "MiniRocket":
         """Fit on labelled series."""
         try:
             from aeon.classification.convolution_based import MiniRocketClassifier

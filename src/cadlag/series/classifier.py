@@ -1,7 +1,7 @@
 """`SeriesClassifier`: classes of irregular series by any model of the wing."""
 
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -59,7 +59,7 @@ class SeriesClassifier(SeriesEstimator):
         self.n_paths, self.dropout, self.seed = n_paths, dropout, seed
         self.run, self.progress = run, progress
 
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None) -> "SeriesClassifier":
         """Train on labelled series; sets `model_`, `classes_`, `history_`.
 
         **Raises:** `ValueError` for missing labels, real-valued ones, or a single class.

@@ -1,7 +1,7 @@
 """`SeriesForecaster`: the next values of irregular series, with sample paths where the model has them."""
 
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -63,7 +63,7 @@ class SeriesForecaster(SeriesEstimator):
         self.n_paths, self.dropout, self.seed = n_paths, dropout, seed
         self.run, self.progress = run, progress
 
-    def fit(self, X: Any, y: None = None) -> Self:
+    def fit(self, X: Any, y: None = None) -> "SeriesForecaster":
         """Train on windows of the series.
 
         **Raises:** `ValueError` where no series is as long as history plus horizon.
@@ -192,9 +192,7 @@ def extend(series: IrregularSeries, horizon: int, times: Any = None) -> Irregula
         if np.any(future[:, :1] <= last[:, None]) or np.any(np.diff(future, axis=1) <= 0):
             raise ValueError("times must increase and lie after each series' last time.")
     else:
-        future = np.stack([_continue(clock[i, : lengths[i]], horizon) for i in range(len(series))])
-    if horizon < 1:
-        raise ValueError(f"horizon={horizon} must be at least 1.")
+        future = future_times(series, horizon)
     n, _, channels = series.values.shape
     size = int(lengths.max()) + horizon
     out_times = np.zeros((n, size), clock.dtype)
@@ -207,6 +205,14 @@ def extend(series: IrregularSeries, horizon: int, times: Any = None) -> Irregula
         out_times[i] -= clock[i, 0]
         values[i, :length], mask[i, :length] = series.values[i, :length], series.mask[i, :length]
     return IrregularSeries(out_times, values, mask, lengths + horizon, static=series.static, channels=series.channels)
+
+
+def future_times(series: IrregularSeries, horizon: int) -> np.ndarray:
+    """The next `horizon` times of each series, at its own median gap; shape (series, horizon)."""
+    if horizon < 1:
+        raise ValueError(f"horizon={horizon} must be at least 1.")
+    clock, lengths = np.asarray(series.times), np.asarray(series.lengths)
+    return np.stack([_continue(clock[i, :n], horizon) for i, n in enumerate(lengths)])
 
 
 def _continue(times: np.ndarray, horizon: int) -> np.ndarray:

@@ -1,7 +1,7 @@
 """`SeriesInterpolator`: missing values of irregular series, learnt by hiding some that are known."""
 
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -58,7 +58,7 @@ class SeriesInterpolator(SeriesEstimator):
         self.n_paths, self.dropout, self.seed = n_paths, dropout, seed
         self.run, self.progress = run, progress
 
-    def fit(self, X: Any, y: None = None) -> Self:
+    def fit(self, X: Any, y: None = None) -> "SeriesInterpolator":
         """Train on series, which may have missing values of their own."""
         self._check_settings()
         if not 0 < self.hide < 1:

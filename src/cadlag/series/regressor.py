@@ -1,7 +1,7 @@
 """`SeriesRegressor`: real targets of irregular series by any model of the wing."""
 
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -49,7 +49,7 @@ class SeriesRegressor(SeriesEstimator):
         self.n_paths, self.dropout, self.seed = n_paths, dropout, seed
         self.run, self.progress = run, progress
 
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None) -> "SeriesRegressor":
         """Train on series with real targets, shape (series,) or (series, targets).
 
         **Raises:** `ValueError` for missing, class-valued or non-finite targets.

@@ -2,6 +2,7 @@
 
 import dataclasses
 import enum
+import functools
 import math
 from typing import Any
 
@@ -38,13 +39,15 @@ class Encoder:
             return {"kind": "enum", "name": name_of(type(x)), "value": x.name}
         if is_named(x):
             return {"kind": "name", "name": name_of(x)}
+        if isinstance(x, functools.partial) and not x.args:
+            return {"kind": "partial", "name": name_of(x.func), "keywords": self._pairs(x.keywords, where)}
         if type(x) in (list, tuple):
             return {
                 "kind": type(x).__name__,
                 "items": [self.encode(v, f"{where}[{i}]") for i, v in enumerate(x)],
             }
         if type(x) is dict:
-            return {"kind": "dict", "items": [self._pair(k, v, where) for k, v in x.items()]}
+            return {"kind": "dict", "items": self._pairs(x, where)}
         if dataclasses.is_dataclass(x):
             return {"kind": "module", "name": name_of(type(x)), "fields": self._fields(x, where)}
         raise TypeError(
@@ -52,8 +55,8 @@ class Encoder:
             "arrays, numbers, text, lists, tuples, dicts, enums and named functions."
         )
 
-    def _pair(self, key: Any, value: Any, where: str) -> list[Any]:
-        return [self.encode(key, f"{where} key"), self.encode(value, f"{where}[{key!r}]")]
+    def _pairs(self, x: dict, where: str) -> list[list[Any]]:
+        return [[self.encode(k, f"{where} key"), self.encode(v, f"{where}[{k!r}]")] for k, v in x.items()]
 
     def _fields(self, x: Any, where: str) -> dict[str, Any]:
         # What stands in the class alone, as a default never set, is not part of the object.
@@ -109,6 +112,11 @@ class Decoder:
 
     def _decode_name(self, tree: dict) -> Any:
         return resolve(tree["name"], self.parts)
+
+    def _decode_partial(self, tree: dict) -> functools.partial:
+        return functools.partial(
+            resolve(tree["name"], self.parts), **{str(k): self.decode(v) for k, v in tree["keywords"]}
+        )
 
     def _decode_enum(self, tree: dict) -> Any:
         cls = resolve(tree["name"], self.parts)
