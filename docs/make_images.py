@@ -1,4 +1,4 @@
-"""Draw the README's picture from real output of the library: `python docs/make_images.py [--epochs 400] [--run FOLDER]`.
+"""Draw the README's picture from the library's own output: `python docs/make_images.py [--epochs 400] [--run FOLDER]`.
 
 Left: an LNSDE fitted to gappy waves fills in one of them, twenty times. Right: sample paths of a linear SDE by
 `solve`, or, with `--run`, the accuracies that a run of `stable-sde` measured.

@@ -1,4 +1,4 @@
-"""Write the table of the forty-three into the README, from the verdicts in `results/`: `python docs/update_readme.py`."""
+"""Write the table of the forty-three into the README, from the verdicts in `results/`."""
 
 import pathlib
 import re

@@ -43,8 +43,9 @@ def test_python_blocks_run(path, tmp_path, monkeypatch):
 def test_blocks_of_write_your_own_are_short():
     blocks = BLOCK.findall(read(ROOT / "docs" / "write-your-own.md"))
     assert len(blocks) == 4
-    bodies = [[line for line in block.splitlines() if line and not line.startswith(("import", "from"))] for block in blocks]
-    assert max(map(len, bodies)) < 25
+    assert (
+        max(len([x for x in block.splitlines() if x and not x.startswith(("import", "from"))]) for block in blocks) < 25
+    )
 
 
 def test_readme_has_exactly_two_one_line_commands():
