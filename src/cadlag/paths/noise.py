@@ -15,9 +15,13 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
+import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree, Shaped
 
 Struct = PyTree[jax.ShapeDtypeStruct]
+
+# Far from the counters that the increment itself uses up.
+_AREA = np.uint32(0xFFFFFFFF)
 
 
 class NoiseIncrement(eqx.Module):
@@ -105,20 +109,45 @@ class BrownianGrid(AbstractNoise):
         fine = jax.vmap(lambda i, w: self._draw(i, w, levy_area))(cells, widths)
         return _sum_cells(fine, widths)
 
-    def increments(self, grid: Shaped[Array, " points"] | None = None, *, levy_area: bool = False) -> NoiseIncrement:
-        """Increments over all steps; `grid`, where given, must have as many steps as this noise has."""
+    def increments(
+        self, grid: Shaped[Array, " points"] | None = None, *, levy_area: bool = False
+    ) -> NoiseIncrement:
+        """Increments over all steps of `grid`, this noise's own steps or those reversed."""
         steps = self.cells // self.cells_per_step
-        if grid is not None and grid.shape[0] - 1 != steps:
-            raise ValueError(
-                f"The noise has {self.cells} cells in steps of {self.cells_per_step}, that is {steps} steps, but the "
-                f"solver takes {grid.shape[0] - 1}. Use `noise.every(cells)`, or make the noise on the solver's grid."
-            )
+        if grid is not None and grid is not self.grid:
+            self.check_steps(grid)
         widths = jnp.abs(jnp.diff(self.grid))
         fine = jax.vmap(lambda i, w: self._draw(i, w, levy_area))(jnp.arange(self.cells), widths)
-        if self.cells_per_step == 1:
-            return fine
+        if self.cells_per_step > 1:
+            fine = self._fold(fine, widths, steps)
+        return fine if grid is None or grid is self.grid else self._along(fine, grid)
+
+    def _fold(self, fine: NoiseIncrement, widths: Array, steps: int) -> NoiseIncrement:
         fold = lambda x: x.reshape(steps, self.cells_per_step, *x.shape[1:])  # noqa: E731
         return jax.vmap(_sum_cells)(jax.tree.map(fold, fine), fold(widths))
+
+    def check_steps(self, grid: Shaped[Array, " points"]) -> None:
+        """Raise a ValueError unless `grid` has this noise's steps, in either direction."""
+        steps = self.cells // self.cells_per_step
+        if grid.shape[0] - 1 != steps:
+            raise ValueError(
+                f"The noise has {self.cells} cells in steps of {self.cells_per_step}, that is {steps} steps, but "
+                f"the solver takes {grid.shape[0] - 1}. Use `noise.every(cells)`, or make the noise on the "
+                "solver's grid."
+            )
+        _check_same(grid, self.step_grid)
+
+    def against(self, grid: Shaped[Array, " points"]) -> Array:
+        """Whether `grid` runs against the noise's own."""
+        return (grid[-1] - grid[0]) * (self.grid[-1] - self.grid[0]) < 0
+
+    def _along(self, drawn: NoiseIncrement, grid: Array) -> NoiseIncrement:
+        """The increments in the order of `grid`, which may run against the noise: the same path backwards."""
+        against = self.against(grid)
+        dw = jax.tree.map(lambda x: jnp.where(against, -x[::-1], x), drawn.dw)
+        # H is the same from both ends.
+        area = jax.tree.map(lambda x: jnp.where(against, x[::-1], x), drawn.area)
+        return NoiseIncrement(dw, area)
 
     def evaluate(self) -> PyTree[Array]:
         """W at every point of the finest grid, W = 0 at the first: leading axis cells + 1."""
@@ -131,7 +160,9 @@ class BrownianGrid(AbstractNoise):
         dw = _normal_like(key, self.shape, std)
         if not levy_area:
             return NoiseIncrement(dw, None)
-        return NoiseIncrement(dw, _normal_like(jr.fold_in(key, 1), self.shape, std / jnp.sqrt(12.0).astype(std.dtype)))
+        return NoiseIncrement(
+            dw, _normal_like(jr.fold_in(key, _AREA), self.shape, std / jnp.sqrt(12.0).astype(std.dtype))
+        )
 
 
 class BrownianTree(AbstractNoise):
@@ -174,7 +205,21 @@ class BrownianTree(AbstractNoise):
         tree = self.as_diffrax(diffrax.SpaceTimeLevyArea if levy_area else diffrax.BrownianIncrement)
         lower, upper = jnp.minimum(grid[:-1], grid[1:]), jnp.maximum(grid[:-1], grid[1:])
         drawn: Any = jax.vmap(lambda a, b: tree.evaluate(a, b, use_levy=True))(lower, upper)
-        return NoiseIncrement(drawn.W, drawn.H if levy_area else None)
+        against = grid[-1] < grid[0]
+        dw = jax.tree.map(lambda x: jnp.where(against, -x, x), drawn.W)
+        return NoiseIncrement(dw, drawn.H if levy_area else None)
+
+
+def _check_same(grid: Array, own: Array) -> None:
+    if isinstance(grid, jax.core.Tracer) or isinstance(own, jax.core.Tracer):
+        return
+    theirs, ours = np.asarray(grid, np.float64), np.asarray(own, np.float64)
+    close = 1e-4 * np.abs(ours[-1] - ours[0]) / (len(ours) - 1)
+    if not (np.allclose(theirs, ours, 0, close) or np.allclose(theirs, ours[::-1], 0, close)):
+        raise ValueError(
+            f"The noise lives on steps from {ours[0]} to {ours[-1]} that differ from the solver's, from {theirs[0]} to "
+            f"{theirs[-1]}. Make the noise on the solver's grid, or the solver's steps along the noise's."
+        )
 
 
 def _normal_like(key: PRNGKeyArray, struct: Struct, std: Array) -> PyTree[Array]:
