@@ -88,8 +88,7 @@ def test_split_embedding_is_the_one_the_paper_writes(name):
     u = embedding.state.weight @ seen + embedding.state.bias
     v = embedding.control.weight @ x + embedding.control.bias
     written = embedding.mix.weight @ jnp.concatenate([u, v]) + embedding.mix.bias
-    path = hermite(jnp.array([0.4, 1.4]), jnp.stack([x, x]))
-    split = embedding.state_matrix() @ z + embedding.along(path).evaluate(t)
+    split = embedding.state_matrix() @ z + embedding.folded()(t, x)
     np.testing.assert_allclose(split, written, atol=1e-12)
 
 
@@ -188,3 +187,13 @@ def test_more_steps_a_gap_converge(name):
 def test_bad_settings_are_named(setting, value):
     with pytest.raises(ValueError, match=f"{setting}={value} must be at least 1"):
         LNSDE(2, key=jr.key(0), **{setting: value})
+
+
+@pytest.mark.parametrize("name", STABLE)
+def test_one_step_a_gap_without_the_path_is_one_with_it(name):
+    """The shortcut through tabulated observations against the process steered by the Hermite path."""
+    model, s, key = MODELS[name](2, key=jr.key(4)), example(), jr.key(3)
+    path = hermite(*_control(s))
+    y0 = model.initial(path.evaluate(s.times[0]), None)
+    through_path = solve(model.process(path), y0, s.times, key=key, stepper=EulerMaruyama()).ys
+    np.testing.assert_allclose(run(model, s, key), through_path, rtol=1e-10)

@@ -45,6 +45,14 @@ LENGTHS = {
 }
 
 
+# Best of 0.001, 0.003, 0.01 for each arm: accuracy on held-out training series at missing rates 0.5 and 0.7, seeds
+# 100 to 102, 600 updates. The blind arms share the neural CDE's.
+RATES_OF_LEARNING = {
+    "lsde": 1e-2, "lnsde": 1e-2, "gsde": 1e-2, "lnsde-no-noise": 1e-2, "cde": 3e-3, "gru": 1e-2, "gru-d": 1e-2,
+    "naive-sde": 3e-3, "ode": 3e-3,
+}  # fmt: skip
+
+
 class StableSDERecipe(AbstractRecipe):
     """Accuracy of the three stable SDEs under missing values, and what their noise adds."""
 
@@ -69,7 +77,7 @@ class StableSDERecipe(AbstractRecipe):
             **LENGTHS[preset],
             "hidden_size": 128 if preset is Preset.GPU else 32,
             "depth": 2,
-            "learning_rate": {"ou": 1e-3, "real": 3e-3, "hopper": 1e-3},
+            "learning_rate": {"ou": 1e-3, "real": RATES_OF_LEARNING, "hopper": 1e-3},
             "batch_size": {"ou": 64, "hopper": 64},
             "ou_steps": 2,
             "split": {"test": 0.3, "validation": 0.2, "seed": 7},
@@ -279,7 +287,7 @@ def _classify(arm: str, settings: dict[str, Any], seed: int, train: Any, test: A
             model_of(arm, settings),
             epochs=-(-settings["updates"] // max(1, trained_on // batch)),
             batch_size=batch,
-            learning_rate=settings["learning_rate"]["real"],
+            learning_rate=settings["learning_rate"]["real"][arm],
             validation_fraction=settings["split"]["validation"],
             patience=settings["patience"],
             n_paths=settings["n_paths"],

@@ -137,6 +137,12 @@ def hold_out(series: IrregularSeries, settings: Training) -> tuple[IrregularSeri
     return train, validation
 
 
+def masked_mean(x: Array, mask: Array) -> Array:
+    """Mean of x where the mask is True; 0 where it is True nowhere."""
+    count = jnp.maximum(jnp.sum(mask, dtype=x.dtype), jnp.ones((), x.dtype))
+    return jnp.sum(jnp.where(mask, x, jnp.zeros_like(x))) / count
+
+
 def average_paths(
     network: SeriesNetwork, series: IrregularSeries, read: Callable, n_paths: int, key: PRNGKeyArray
 ) -> np.ndarray:

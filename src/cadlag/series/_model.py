@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from cadlag.data import IrregularSeries
-from cadlag.paths import AbstractPath, hermite
-from cadlag.solve import AbstractProcess, EulerMaruyama, solve
+from cadlag.paths import AbstractPath, fill_linear, hermite
+from cadlag.solve import AbstractProcess, EulerMaruyama, FixedSteps, solve
 
 
 class AbstractSeriesModel(eqx.Module):
@@ -53,6 +53,12 @@ def control_path(series: IrregularSeries) -> AbstractPath:
     return hermite(*control_points(series))
 
 
+def control_at_knots(series: IrregularSeries) -> Float[Array, "time channels_and_time"]:
+    """The control's values at the series' own times, where a Hermite cubic is its filled data."""
+    times, values, mask = control_points(series)
+    return fill_linear(times, values, mask)
+
+
 def control_points(
     series: IrregularSeries,
 ) -> tuple[Float[Array, " time"], Float[Array, "time channels"], Bool[Array, "time channels"]]:
@@ -87,9 +93,12 @@ def integrate(
 
     A failure shows as a non-finite loss, which the training loop reports with its step.
     """
-    solution = solve(
-        process, z0, times, key=key, driver=driver, steps=steps, stepper=EulerMaruyama(), throw=False
-    )
+    parts: Any = {"key": key, "driver": driver, "stepper": EulerMaruyama(), "throw": False}
+    if final and steps == 1:
+        # Two output times: the states between are not kept.
+        ends = jnp.stack([times[0], times[-1]])
+        return solve(process, z0, ends, steps=FixedSteps(times), **parts).y1
+    solution = solve(process, z0, times, steps=steps, **parts)
     return solution.y1 if final else solution.ys
 
 

@@ -78,14 +78,17 @@ class SeriesClassifier(SeriesEstimator):
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Class probabilities, shape (series, classes), in the order of `classes_`; the same call, the same answer."""
-        return average_paths(self.model_, self._prepare(X), probabilities, self.n_paths, self._key())
+        series = self._prepare(X)
+        return average_paths(self.model_, series, probabilities, self.n_paths, self._key())
 
     def predict(self, X: Any) -> np.ndarray:
         """The likeliest class of each series."""
-        return self.classes_[np.argmax(self.predict_proba(X), axis=1)]
+        shares = self.predict_proba(X)
+        return self.classes_[np.argmax(shares, axis=1)]
 
     def score(self, X: Any, y: Any = None) -> float:
         """Accuracy. Labels unseen in training are an error that names them."""
+        self.check_is_fitted()
         truth = class_names(as_series(X, y))
         unseen = sorted(set(truth.tolist()) - set(self.classes_.tolist()), key=str)
         if unseen:
@@ -106,8 +109,9 @@ def cross_entropy(network: SeriesNetwork, batch: IrregularSeries, key: PRNGKeyAr
     keys = jr.split(key, batch.times.shape[0])
     logits = jax.vmap(lambda s, k: network.last(s, key=k, training=True))(batch, keys)
     assert batch.labels is not None
-    losses = optax.softmax_cross_entropy_with_integer_labels(logits, jnp.asarray(batch.labels))
-    accuracy = jnp.mean(jnp.argmax(logits, axis=1) == batch.labels)
+    labels = jnp.asarray(batch.labels)
+    losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+    accuracy = jnp.mean(jnp.argmax(logits, axis=1).astype(labels.dtype) == labels)
     return jnp.mean(losses), {"accuracy": accuracy}
 
 

@@ -16,6 +16,7 @@ from cadlag.series._estimator import (
     as_series,
     average_paths,
     hold_out,
+    masked_mean,
     sample_paths,
     train_network,
 )
@@ -148,8 +149,7 @@ def forecast_error(network: SeriesNetwork, batch: tuple, key: PRNGKeyArray) -> t
     def one(s: IrregularSeries, k: PRNGKeyArray) -> Array:
         return _future_rows(network.rows(s, key=k, training=True), s, truth.shape[1])
 
-    error = jnp.where(mask, jax.vmap(one)(series, keys) - truth, jnp.zeros_like(truth))
-    return jnp.sum(error**2) / jnp.maximum(jnp.sum(mask), 1), {}
+    return masked_mean((jax.vmap(one)(series, keys) - truth) ** 2, mask), {}
 
 
 def _future_rows(outputs: Array, series: IrregularSeries, horizon: int) -> Array:

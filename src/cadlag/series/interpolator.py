@@ -16,6 +16,7 @@ from cadlag.series._estimator import (
     as_series,
     average_paths,
     hold_out,
+    masked_mean,
     sample_paths,
     train_network,
 )
@@ -82,7 +83,8 @@ class SeriesInterpolator(SeriesEstimator):
         Observed values are returned as they are.
         """
         series = as_series(X)
-        values = self._units(average_paths(self.model_, self._prepare(series), _read_rows, self.n_paths, self._key()))
+        prepared = self._prepare(series)
+        values = self._units(average_paths(self.model_, prepared, _read_rows, self.n_paths, self._key()))
         return _keep_observed(series, values)
 
     def sample(self, X: Any, *, n: int = 100, seed: int = 0) -> np.ndarray:
@@ -122,8 +124,7 @@ def hidden_error(network: SeriesNetwork, batch: tuple, key: PRNGKeyArray) -> tup
     )
     keys = jr.split(k2, series.times.shape[0])
     predicted = jax.vmap(lambda s, k: network.rows(s, key=k, training=True))(inputs, keys)
-    error = jnp.where(hidden, predicted - series.values, jnp.zeros_like(predicted))
-    return jnp.sum(error**2) / jnp.maximum(jnp.sum(hidden), 1), {}
+    return masked_mean((predicted - series.values) ** 2, hidden), {}
 
 
 def _read_rows(network: SeriesNetwork, series: IrregularSeries, key: PRNGKeyArray) -> Array:

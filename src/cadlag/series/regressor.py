@@ -57,7 +57,7 @@ class SeriesRegressor(SeriesEstimator):
         self._check_settings()
         series = as_series(X, None if y is None else np.asarray(y, float))
         targets = _targets(series)
-        self.flat_ = np.ndim(series.labels) == 1
+        self.flat_ = targets.shape[1] == 1
         train, validation = hold_out(series, self._training())
         fitted_on = _targets(train)
         self.center_, self.scale_ = fitted_on.mean(0), fitted_on.std(0) + 1e-8
@@ -72,8 +72,9 @@ class SeriesRegressor(SeriesEstimator):
         return self
 
     def predict(self, X: Any) -> np.ndarray:
-        """Predicted targets in their own units, of the shape that was fitted."""
-        scaled = average_paths(self.model_, self._prepare(X), _read_last, self.n_paths, self._key())
+        """Predicted targets in their own units, shape (series,) for one target, else (series, targets)."""
+        series = self._prepare(X)
+        scaled = average_paths(self.model_, series, _read_last, self.n_paths, self._key())
         predicted = np.asarray(scaled, float) * self.scale_ + self.center_
         return predicted[:, 0] if self.flat_ else predicted
 

@@ -20,8 +20,15 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from cadlag.data import IrregularSeries
 from cadlag.nn import MLP
 from cadlag.paths import AbstractPath, FunctionPath
-from cadlag.series._model import AbstractSeriesModel, InitialState, control_path, integrate, time_features
-from cadlag.solve import AbstractProcess, Calculus, NoiseKind
+from cadlag.series._model import (
+    AbstractSeriesModel,
+    InitialState,
+    control_at_knots,
+    control_path,
+    integrate,
+    time_features,
+)
+from cadlag.solve import AbstractProcess, Calculus, NoiseKind, Tabulated
 
 
 class Family(enum.Enum):
@@ -73,18 +80,37 @@ class ControlledEmbedding(eqx.Module):
         hidden = self.mix.out_features
         return self.mix.weight[:, :hidden] @ self.state.weight[:, 2 * self.with_time :]
 
-    def along(self, path: AbstractPath) -> FunctionPath:
-        """What z~ adds to its matrix times z, as a path."""
-        return FunctionPath(_Offset(self, path))
+    def folded(self) -> "Offset":
+        """What z~ adds to its matrix times z, as one affine map of [sin t, cos t] and X(t)."""
+        hidden = self.mix.out_features
+        left, right = self.mix.weight[:, :hidden], self.mix.weight[:, hidden:]
+        assert self.state.bias is not None
+        assert self.control.bias is not None
+        assert self.mix.bias is not None
+        time = left @ self.state.weight[:, :2] if self.with_time else None
+        bias = left @ self.state.bias + right @ self.control.bias + self.mix.bias
+        return Offset(time, right @ self.control.weight, bias)
 
 
-class _Offset(eqx.Module):
-    embedding: ControlledEmbedding
+class Offset(eqx.Module):
+    """The part of z~ that does not depend on z."""
+
+    time: Float[Array, "hidden 2"] | None
+    control: Float[Array, "hidden channels_and_time"]
+    bias: Float[Array, " hidden"]
+
+    def __call__(self, t: Float[Array, ""], x: Float[Array, " channels_and_time"]) -> Float[Array, " hidden"]:
+        """Its value at time t, the control being x."""
+        value = self.control @ x + self.bias
+        return value if self.time is None else value + self.time @ time_features(t)
+
+
+class _Along(eqx.Module):
+    offset: Offset
     path: AbstractPath
 
     def __call__(self, t: Array) -> Array:
-        zero = jnp.zeros((self.embedding.mix.out_features,), self.embedding.mix.weight.dtype)
-        return self.embedding(t, zero, self.path.evaluate(t))
+        return self.offset(t, self.path.evaluate(t))
 
 
 class StableProcess(AbstractProcess):
@@ -170,10 +196,13 @@ class StableSDE(AbstractSeriesModel):
 
     def process(self, path: AbstractPath) -> StableProcess:
         """The SDE steered by one control path X(t) = (t, x(t))."""
+        return self._process(FunctionPath(_Along(self.embedding.folded(), path)))
+
+    def _process(self, offset: AbstractPath) -> StableProcess:
         noise = NoiseKind.additive if self.family is Family.langevin else NoiseKind.diagonal
         return StableProcess(
             matrix=self.embedding.state_matrix(),
-            offset=self.embedding.along(path),
+            offset=offset,
             sigma=FunctionPath(self.sigma),
             core=self.core,
             gate=self.gate,
@@ -186,10 +215,16 @@ class StableSDE(AbstractSeriesModel):
         self, series: IrregularSeries, *, key: PRNGKeyArray | None = None, final: bool = False
     ) -> Float[Array, "..."]:
         """States at all times, or at the last."""
-        path = control_path(series)
         times = jnp.asarray(series.times)
-        z0 = self.initial(path.evaluate(times[0]), series.static)
-        return integrate(self.process(path), z0, times, self.steps, key if self.noisy else None, final)
+        values = control_at_knots(series)
+        if self.steps == 1:
+            # One step a gap only looks at the observations: the path between them is never built.
+            offset = Tabulated(jax.vmap(self.embedding.folded())(times, values))
+            process = self._process(offset)
+        else:
+            process = self.process(control_path(series))
+        z0 = self.initial(values[0], series.static)
+        return integrate(process, z0, times, self.steps, key if self.noisy else None, final)
 
 
 def LSDE(channels: int, **settings: Any) -> StableSDE:  # noqa: N802

@@ -5,6 +5,8 @@ from cadlag.solve._adjoint import Backsolve as Backsolve
 from cadlag.solve._adjoint import Checkpointed as Checkpointed
 from cadlag.solve._adjoint import Direct as Direct
 from cadlag.solve._adjoint import Reversible as Reversible
+from cadlag.solve._convert import to_ito as to_ito
+from cadlag.solve._convert import to_stratonovich as to_stratonovich
 from cadlag.solve._euler import EulerMaruyama as EulerMaruyama
 from cadlag.solve._euler import Heun as Heun
 from cadlag.solve._euler import Milstein as Milstein
@@ -17,6 +19,7 @@ from cadlag.solve._process import SDE as SDE
 from cadlag.solve._process import AbstractProcess as AbstractProcess
 from cadlag.solve._process import Calculus as Calculus
 from cadlag.solve._process import NoiseKind as NoiseKind
+from cadlag.solve._reverse import reverse as reverse
 from cadlag.solve._reversible_heun import ReversibleHeun as ReversibleHeun
 from cadlag.solve._runge_kutta import RungeKutta as RungeKutta
 from cadlag.solve._solution import RESULTS as RESULTS
@@ -29,3 +32,4 @@ from cadlag.solve._stepper import Field as Field
 from cadlag.solve._stepper import Step as Step
 from cadlag.solve._steps import AdaptiveSteps as AdaptiveSteps
 from cadlag.solve._steps import FixedSteps as FixedSteps
+from cadlag.solve._tabulate import Tabulated as Tabulated

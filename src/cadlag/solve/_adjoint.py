@@ -3,7 +3,6 @@
 import abc
 import math
 from collections.abc import Callable
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -92,4 +91,6 @@ class Backsolve(AbstractAdjoint):
 
     def loop(self, body: Callable, carry: PyTree, xs: PyTree, length: int) -> tuple[PyTree, PyTree]:
         """Not a scan: solved by Diffrax."""
-        raise TypeError("Backsolve() is solved by Diffrax; give an ODE, or a Stratonovich SDE on a BrownianTree.")
+        raise TypeError(
+            "Backsolve() is solved by Diffrax; give an ODE, or a Stratonovich SDE on a BrownianTree."
+        )

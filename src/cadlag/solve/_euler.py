@@ -80,6 +80,7 @@ class Milstein(AbstractStepper):
 
     noises: ClassVar = frozenset({NoiseKind.none, NoiseKind.additive, NoiseKind.scalar, NoiseKind.diagonal})
     calculus: ClassVar = None
+    takes_paths: ClassVar = False
 
     @property
     def nodes(self) -> tuple[float, ...]:

@@ -7,16 +7,20 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
+import numpy as np
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from cadlag.solve._adjoint import AbstractAdjoint, Reversible
 from cadlag.solve._drivers import driver_increments, join
-from cadlag.solve._one_step import Tolerance, scaled_error
+from cadlag.solve._one_step import Tolerance, scaled_error, stiffness
 from cadlag.solve._process import AbstractProcess
 from cadlag.solve._reversible import reversible_loop
 from cadlag.solve._solution import RESULTS, Solution, Stats, all_finite
 from cadlag.solve._stepper import AbstractStepper, Field, Step
 from cadlag.solve._tabulate import restore, tabulate
+
+# No cell of a noise has this index.
+_BETWEEN = np.uint32(0xFFFFFFFF)
 
 
 class FixedProblem(eqx.Module):
@@ -58,7 +62,9 @@ def solve_fixed(problem: FixedProblem) -> Solution:
     carry, emitted, stats = _run(problem, body, carry, rows)
     y1, _, t_last, y_last = carry
     ys = _outputs(problem, y1, emitted)
-    return _solution(problem, ys, stats, (t_last, y_last))
+    # The memory of a stepper starts with one evaluation.
+    start_up = 0 if state is None else 1
+    return _solution(problem, ys, stats, (t_last, y_last), start_up)
 
 
 def _field(problem: FixedProblem, split: Any, row: Any, t0: Array, h: Array) -> Field:
@@ -70,7 +76,7 @@ def _rows(problem: FixedProblem, tables: list) -> Any:
     grid = problem.grid
     drawn = [driver_increments(d, grid, problem.stepper.needs_area) for d in problem.drivers]
     dx, area = join([d for d, _ in drawn]), join([a for _, a in drawn])
-    keys = None if problem.between is None else jr.split(jr.fold_in(_key(problem), 0), problem.steps)
+    keys = None if problem.between is None else jr.split(jr.fold_in(_key(problem), _BETWEEN), problem.steps)
     return grid[:-1], grid[1:], tables, dx, area, keys
 
 
@@ -83,12 +89,17 @@ def _make_body(problem: FixedProblem, split: Any) -> Callable:
         y, state, t_last, y_last = carry
         t0, t1, tables, dx, area, key = row
         field = _field(problem, split, tables, t0, t1 - t0)
-        y1, state, error = problem.stepper.step(field, y, state, Step(t0, t1, t1 - t0, dx, area))
+        step = Step(t0, t1, t1 - t0, dx, area)
+        y1, state1, error = problem.stepper.step(field, y, state, step)
         if problem.between is not None:
             y1 = problem.between(t1, y1, key)
         stats = None
         if problem.tolerance is not None:
-            stats = scaled_error(error, y, y1, problem.tolerance)
+            stats = (
+                scaled_error(error, y, y1, problem.tolerance),
+                stiffness(problem.stepper, field, y, state, step),
+            )
+        state = state1
         ok = all_finite(jax.lax.stop_gradient(y1))
         keep = lambda new, old: jnp.where(ok, jax.lax.stop_gradient(new), old)  # noqa: E731
         return (y1, state, keep(t1, t_last), jax.tree.map(keep, y1, y_last)), stats
@@ -145,18 +156,20 @@ def _between_points(grid: Array, states: PyTree[Array], t: Array) -> PyTree[Arra
     return jax.tree.map(mix, states)
 
 
-def _solution(problem: FixedProblem, ys: Any, error: Any, last: Any) -> Solution:
-    reached = last[0] == problem.grid[-1]
+def _solution(problem: FixedProblem, ys: Any, estimates: Any, last: Any, start_up: int) -> Solution:
+    end = jax.tree.map(lambda y: jax.lax.stop_gradient(y[-1]), ys)
+    # The time alone does not tell: a padded grid repeats its last time.
+    reached = (last[0] == problem.grid[-1]) & all_finite(end)
     result = RESULTS.where(reached, RESULTS.successful, RESULTS.nonfinite_state)
     stats = None
     if problem.tolerance is not None:
-        start_up = 0 if problem.stepper.evaluations != 1 or problem.stepper.nodes == (0.0,) else 1
         count = problem.steps * problem.stepper.evaluations + start_up
         stats = Stats(
             evaluations=jnp.asarray(count),
             steps=jnp.asarray(problem.steps),
             rejections=jnp.asarray(0),
-            error=error,
+            error=estimates[0],
+            stiffness=estimates[1],
             sizes=jnp.abs(jnp.diff(problem.grid)),
         )
     return Solution(problem.ts, ys, stats, result, last)
@@ -171,4 +184,4 @@ def _solve_reversible(problem: FixedProblem, split: Any, tables: list) -> Soluti
     ok = all_finite(jax.lax.stop_gradient(y1))
     keep = lambda new, old: jax.lax.stop_gradient(jnp.where(ok, new, old))  # noqa: E731
     last = (jnp.where(ok, problem.grid[-1], problem.grid[0]), jax.tree.map(keep, y1, problem.y0))
-    return _solution(problem, ys, None, last)
+    return _solution(problem, ys, None, last, 1)

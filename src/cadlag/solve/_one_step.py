@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
-from cadlag.solve._process import AbstractProcess
+from cadlag.solve._process import AbstractProcess, NoiseKind
 from cadlag.solve._runge_kutta import RungeKutta
 from cadlag.solve._stepper import AbstractStepper, Field, Step
 
@@ -64,21 +64,27 @@ def one_step(
     """
     stepper = RungeKutta(diffrax.Tsit5()) if stepper is None else stepper
     if not stepper.estimates_error:
-        raise ValueError(f"{type(stepper).__name__} has no local error estimate; use e.g. Heun or a Runge-Kutta pair.")
+        raise ValueError(
+            f"{type(stepper).__name__} has no local error estimate; use e.g. Heun or a Runge-Kutta pair."
+        )
     dtype = jax.tree.leaves(y)[0].dtype
     t0, h = jnp.asarray(t, dtype), jnp.asarray(h, dtype)
     field, step = Field(process, args), Step(t0, t0 + h, h, dx, area)
     state = stepper.init(field, t0, y)
     y1, _, error = stepper.step(field, y, state, step)
-    stiffness = _stiffness(stepper, field, y, state, step) if isinstance(stepper, RungeKutta) else None
     scaled = scaled_error(error, y, y1, Tolerance() if tolerance is None else tolerance)
     assert scaled is not None
-    return StepEstimate(y1, scaled, stiffness)
+    return StepEstimate(y1, scaled, stiffness(stepper, field, y, state, step))
 
 
-def _stiffness(stepper: RungeKutta, field: Field, y: PyTree[Array], state: Any, step: Step) -> Array | None:
+def stiffness(
+    stepper: AbstractStepper, field: Field, y: PyTree[Array], state: Any, step: Step
+) -> Array | None:
+    """Shampine's estimate over one step, or None where the stepper has no two stages at its end."""
+    if not isinstance(stepper, RungeKutta):
+        return None
     at_end = [i + 1 for i, c in enumerate(stepper.tableau.c) if c == 1]
-    if len(at_end) < 2 or field.process.noise is not type(field.process.noise).none:
+    if len(at_end) < 2 or field.process.noise is not NoiseKind.none:
         return None
     increments, _, values = stepper.stages(field, y, state, step)
     i, j = at_end[-2:]
@@ -86,7 +92,9 @@ def _stiffness(stepper: RungeKutta, field: Field, y: PyTree[Array], state: Any, 
     top, bottom = _rms(sub(increments[j], increments[i])), _rms(sub(values[j], values[i]))
     width = jnp.where(step.h == 0, jnp.ones_like(step.h), jnp.abs(step.h))
     safe = bottom > 0
-    return jnp.where(safe, top / (width * jnp.where(safe, bottom, jnp.ones_like(bottom))), jnp.zeros_like(top))
+    return jnp.where(
+        safe, top / (width * jnp.where(safe, bottom, jnp.ones_like(bottom))), jnp.zeros_like(top)
+    )
 
 
 def _rms(tree: PyTree[Array]) -> Array:

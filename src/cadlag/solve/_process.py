@@ -133,10 +133,9 @@ def elementwise(kind: NoiseKind, g: Any, y: PyTree[Array]) -> bool:
     return kind is NoiseKind.diagonal or (kind is NoiseKind.additive and _same_shapes(g, y))
 
 
-def noise_struct(kind: NoiseKind, process: AbstractProcess, t: Any, y0: PyTree[Array], args: Any) -> Any:
-    """Shape of the noise the process needs, or a ValueError that names both shapes and the noise kind."""
-    g = eqx.filter_eval_shape(process.diffusion, t, y0, args)
-    return diffusion_struct(kind, g, y0)
+def kinds_of(process: AbstractProcess) -> tuple[NoiseKind, ...]:
+    """The noise kinds, one for each driver."""
+    return process.noise if isinstance(process.noise, tuple) else (process.noise,)
 
 
 def diffusion_struct(kind: NoiseKind, g: Any, y0: PyTree[Array]) -> Any:

@@ -19,21 +19,22 @@ from cadlag.solve._tabulate import restore
 
 def reversible_loop(problem: Any, split: Any, tables: list, emit: bool) -> tuple[Any, Any]:
     """State at the end and, with `emit`, after each step."""
-    grid = jax.lax.stop_gradient(problem.grid)
+    grid = eqx.internal.nondifferentiable(problem.grid, name="`ts` or the grid of steps under Reversible()")
     lazy = tuple(d if isinstance(d, BrownianGrid) else None for d in problem.drivers)
     rows = tuple(
         None if isinstance(d, BrownianGrid) else driver_increments(d, grid, False)[0] for d in problem.drivers
     )
     for noise in lazy:
-        if noise is not None and noise.step_grid.shape != grid.shape:
-            noise.increments(grid)  # raises with advice
+        if noise is not None and noise.grid is not problem.grid:
+            noise.check_steps(problem.grid)
     rest, treedef, is_path = split
     # A table's values at grid points: the left node of every step, and the right node of the last.
     points = [
         jax.tree.map(lambda left, right: jnp.concatenate([left, right[-1:]]), *table) for table in tables
     ]
     differentiable = (problem.y0, rest, points, rows)
-    return _loop(differentiable, grid, StepDrivers(lazy, problem.steps), (treedef, tuple(is_path)), problem.stepper, emit)
+    drivers = jax.lax.stop_gradient(StepDrivers(lazy, problem.grid, problem.steps))
+    return _loop(differentiable, grid, drivers, (treedef, tuple(is_path)), problem.stepper, emit)
 
 
 def _field(rest: list, values: list, structure: Any, t: Array) -> Field:
@@ -46,7 +47,9 @@ def _pick(tree: Any, i: Any) -> Any:
     return jax.tree.map(lambda x: x[i], tree)
 
 
-def _forward(vjp_arg: Any, grid: Array, drivers: StepDrivers, structure: Any, stepper: Any, emit: bool) -> Any:
+def _forward(
+    vjp_arg: Any, grid: Array, drivers: StepDrivers, structure: Any, stepper: Any, emit: bool
+) -> Any:
     y0, rest, points, rows = vjp_arg
     start = _field(rest, _pick(points, 0), structure, grid[0])
     state = stepper.init(start, grid[0], y0)
@@ -68,7 +71,9 @@ def _loop(vjp_arg: Any, grid: Any, drivers: Any, structure: Any, stepper: Any, e
 
 
 @_loop.def_fwd
-def _loop_fwd(perturbed: Any, vjp_arg: Any, grid: Any, drivers: Any, structure: Any, stepper: Any, emit: Any) -> Any:
+def _loop_fwd(
+    perturbed: Any, vjp_arg: Any, grid: Any, drivers: Any, structure: Any, stepper: Any, emit: Any
+) -> Any:
     return _forward(vjp_arg, grid, drivers, structure, stepper, emit)
 
 
@@ -84,7 +89,7 @@ def _loop_bwd(
     stepper: Any,
     emit: Any,
 ) -> Any:
-    y0, rest, points, rows = vjp_arg
+    _y0, rest, points, rows = vjp_arg
     y, (z, f, g) = residuals
     grad_y1, grad_ys = grad_out
     n = drivers.steps
@@ -110,7 +115,7 @@ def _loop_bwd(
             over = lambda h, dx: field.increment(f_, g_, h, dx, z_)  # noqa: E731
             return (over(width(i), after_), over(width(i - 1), before_)), (f_, g_)
 
-        (act_after, act_before), pull, coefficients = jax.vjp(
+        (act_after, _act_before), pull, coefficients = jax.vjp(
             act, params, z_i, _pick(points, i), after, before, has_aux=True
         )
         return act_after, pull, coefficients
@@ -157,4 +162,6 @@ def _row_gradients(d_dx: Any, drivers: StepDrivers, rows: tuple[Any, ...]) -> Py
     if not rows:
         return ()
     parts = (d_dx,) if len(rows) == 1 else d_dx
-    return tuple(None if noise is not None else part for noise, part in zip(drivers.noises, parts, strict=True))
+    return tuple(
+        None if noise is not None else part for noise, part in zip(drivers.noises, parts, strict=True)
+    )

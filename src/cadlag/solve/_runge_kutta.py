@@ -17,11 +17,11 @@ class RungeKutta(AbstractStepper):
     - `solver`: an explicit Diffrax method, e.g. `diffrax.Tsit5()`; only its tableau is used. `solve` wraps such a
       solver given as `stepper` this way, so that fixed steps cost what a hand-written scan costs.
 
-    With a path as driver each stage multiplies the path's increment over the whole step.
+    With a path as driver each stage multiplies the path's increment over the whole step. Not for Brownian drivers.
     """
 
     solver: diffrax.AbstractERK
-    noises: ClassVar = frozenset({NoiseKind.none, NoiseKind.operator})
+    noises: ClassVar = frozenset({NoiseKind.none})
     calculus: ClassVar = None
 
     @property

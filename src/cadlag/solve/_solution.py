@@ -68,5 +68,5 @@ def finish(solution: Solution, throw: bool) -> Solution:
     if not throw:
         return solution
     ok: Any = (solution.result == RESULTS.successful) | (solution.result == RESULTS.event_occurred)
-    ys = eqx.error_if(solution.ys, ~ok, "The solve failed; call it with throw=False to see the reason and the last state.")
+    ys = solution.result.error_if(solution.ys, ~ok)  # pyright: ignore[reportAttributeAccessIssue]
     return eqx.tree_at(lambda s: s.ys, solution, ys)

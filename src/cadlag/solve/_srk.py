@@ -17,12 +17,14 @@ from cadlag.solve._stepper import AbstractStepper, Field, Step, add, minus, scal
 class SRK(AbstractStepper):
     """Strong order 1.5: SRA1 where the noise is additive, SRI1W1 where it is scalar or diagonal (Itô).
 
-    Diagonal means that g_i depends on y_i and t only. Not meant for steps backwards in time.
+    Diagonal means that g_i depends on y_i and t only. Refuses steps backwards in time.
     """
 
     noises: ClassVar = frozenset({NoiseKind.additive, NoiseKind.scalar, NoiseKind.diagonal})
     calculus: ClassVar = Calculus.ito
     needs_area: ClassVar = True
+    takes_paths: ClassVar = False
+    backwards: ClassVar = False
 
     @property
     def nodes(self) -> tuple[float, ...]:

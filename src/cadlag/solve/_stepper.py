@@ -56,7 +56,8 @@ class AbstractStepper(eqx.Module):
 
     To write your own: declare `noises` (kinds it converges for), `calculus` (the calculus it converges in;
     None for either), `nodes` (where in a step, as fractions, it evaluates the coefficients), `evaluations` a
-    step, `needs_area`, `estimates_error`, and give `init` (memory carried between steps, or None) and
+    step, `needs_area`, `estimates_error`, `takes_paths` (drivers that are paths, or several), `backwards` (in time),
+    and give `init` (memory carried between steps, for one evaluation; or None) and
     `step(field, y, state, step) → (y1, state1, error)`, with error like y or None.
     """
 
@@ -64,6 +65,8 @@ class AbstractStepper(eqx.Module):
     calculus: ClassVar[Calculus | None]
     needs_area: ClassVar[bool] = False
     estimates_error: ClassVar[bool] = True
+    takes_paths: ClassVar[bool] = True
+    backwards: ClassVar[bool] = True
 
     @property
     @abc.abstractmethod

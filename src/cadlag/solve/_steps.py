@@ -22,7 +22,9 @@ class FixedSteps(eqx.Module):
     def __init__(self, grid: Any):
         self.grid = jnp.asarray(grid)
         if self.grid.ndim != 1 or self.grid.shape[0] < 2:
-            raise ValueError(f"grid of FixedSteps has shape {self.grid.shape}; expected (steps + 1,), at least one step.")
+            raise ValueError(
+                f"grid of FixedSteps has shape {self.grid.shape}; expected (steps + 1,), at least one step."
+            )
 
     @staticmethod
     def uniform(t0: Any, t1: Any, count: int) -> "FixedSteps":
@@ -58,4 +60,6 @@ class AdaptiveSteps(eqx.Module):
         if self.controller is not None:
             return self.controller
         # dt_min ends the solve with a reason instead of stepping below the noise's resolution.
-        return diffrax.PIDController(rtol=self.rtol, atol=self.atol, dtmin=self.dt_min, force_dtmin=self.dt_min is not None)
+        return diffrax.PIDController(
+            rtol=self.rtol, atol=self.atol, dtmin=self.dt_min, force_dtmin=self.dt_min is not None
+        )

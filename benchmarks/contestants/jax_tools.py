@@ -1,0 +1,47 @@
+"""Timing the compiler, and the outer loop that all JAX contestants share."""
+
+import time
+from importlib.metadata import version
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+
+
+def compile_seconds(jitted, args, times):
+    """Seconds of tracing, lowering and compiling from empty caches, several times."""
+    jax.block_until_ready(jax.jit(lambda x: x @ x)(jnp.ones((2, 2))))  # start the back end first
+    seconds = []
+    for _ in range(times):
+        jax.clear_caches()
+        start = time.perf_counter()
+        jitted.lower(*args).compile()
+        seconds.append(time.perf_counter() - start)
+    return seconds
+
+
+def keys(count=4096):
+    """Endless keys, made beforehand; each repetition sees fresh noise."""
+    made = list(jr.split(jr.key(1), count))
+    jax.block_until_ready(made)
+    while True:
+        yield from made
+
+
+def gradient_race(loss, params, options):
+    """A contestant whose repetition is one jitted `value_and_grad(loss)(params, key)`."""
+    jitted = jax.jit(jax.value_and_grad(loss))
+    seconds = compile_seconds(jitted, (params, jr.key(0)), options.get("compiles", 3))
+    fresh = keys()
+    value = jitted(params, jr.key(0))[0]
+    return {
+        "step": lambda: jax.block_until_ready(jitted(params, next(fresh))),
+        "compile": seconds,
+        "value": float(value),
+        "versions": versions(),
+    }
+
+
+def versions():
+    """Versions of what takes part."""
+    return {name: version(name) for name in ("jax", "jaxlib", "equinox", "diffrax", "optax")}

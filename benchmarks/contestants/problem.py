@@ -1,0 +1,32 @@
+"""Sizes that all contestants share."""
+
+from itertools import pairwise
+
+BATCH, STATE, WIDTH, STEPS = 64, 16, 64, 100
+"""Race 1: a neural SDE on [0, 1] with two MLPs STATE -> WIDTH -> STATE."""
+
+SERIES, LENGTH, CHANNELS, HIDDEN, LAYERS, CLASSES = 32, 100, 7, 32, 2, 4
+"""Race 2: one training step of LNSDE. CHANNELS counts time, as the released code does."""
+
+
+def uniform_weights(rng, sizes, scale=1.0):
+    """[(W (out, in), b (out,)), ...] in NumPy, uniform in ±scale/sqrt(in), float32."""
+    weights = []
+    for m, n in pairwise(sizes):
+        bound = scale / m**0.5
+        weights.append(
+            (
+                rng.uniform(-bound, bound, (n, m)).astype("float32"),
+                rng.uniform(-bound, bound, n).astype("float32"),
+            )
+        )
+    return weights
+
+
+def make_series(rng):
+    """Times (LENGTH,) in [0, 1], values (SERIES, LENGTH, CHANNELS - 1) and labels (SERIES,)."""
+    import numpy as np
+
+    times = np.linspace(0.0, 1.0, LENGTH, dtype="float32")
+    steps = rng.normal(size=(SERIES, LENGTH, CHANNELS - 1)) / LENGTH**0.5
+    return times, np.cumsum(steps, axis=1).astype("float32"), rng.integers(0, CLASSES, SERIES)

@@ -1,0 +1,109 @@
+"""Who races against whom: rows of the tables, the variants tried for each, and the limits set beforehand."""
+
+from dataclasses import dataclass, field
+
+THREADS = (1, 2)
+TOLD = {"levy_area_approximation": "none"}
+"""A torchsde Brownian interval that is told the step; Euler needs no Lévy area."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row. Each variant is a process; the one of the least median stands for the row.
+
+    `required` and `goal`: factors that peer / ours must, and should, reach; below 1 the peer may be faster.
+    `compile_required`: the same for the time of compiling.
+    """
+
+    name: str
+    contestant: str
+    torch: bool = False
+    variants: tuple[dict, ...] = ({},)
+    required: float | None = None
+    goal: float | None = None
+    compile_required: float | None = None
+    needs_released: bool = False
+
+
+@dataclass(frozen=True)
+class Race:
+    """Rows of one table; the first row is ours, and every ratio is to it."""
+
+    id: str
+    title: str
+    rows: tuple[Row, ...] = field(default=())
+
+
+def threads(*variants: dict) -> tuple[dict, ...]:
+    """Every variant at every number of threads."""
+    return tuple({**v, "threads": n} for v in variants for n in THREADS)
+
+
+CHECKPOINT = ({"checkpoint": True}, {"checkpoint": False})
+BATCHED = (
+    {"path": "drawn", "adjoint": "recursive"},
+    {"path": "drawn", "adjoint": "direct"},
+)
+INTERVALS = ({"interval": TOLD}, {"interval": {**TOLD, "cache_size": None}})
+
+NEURAL_SDE = Race(
+    "neural-sde",
+    "Neural SDE: forward and backward pass, batch 64, state 16, two MLPs of width 64, 100 Euler steps",
+    (
+        Row("cadlag `solve`, as it comes", "cadlag_sde"),
+        Row("cadlag `solve`, throw=False", "cadlag_sde", variants=({"throw": False},)),
+        Row("hand-written scan", "scan_sde", variants=CHECKPOINT, required=1 / 1.2, compile_required=1 / 1.5),
+        Row("Diffrax, tree, vmapped", "diffrax_sde", variants=({"path": "tree"},), required=4.5, goal=6.0),
+        Row("Diffrax, drawn path, batched", "diffrax_sde", variants=BATCHED),
+        Row(
+            "torchsde, interval told the step",
+            "torchsde_sde",
+            True,
+            threads(*INTERVALS),
+            required=2.9,
+            goal=3.5,
+        ),
+        Row("torchsde, defaults at dt = 0.01", "torchsde_sde", True, threads({}), required=36.0, goal=40.0),
+        Row("torchsde, adjoint", "torchsde_sde", True, threads({"adjoint": True})),
+        Row(
+            "torchsde, adjoint, interval told the step",
+            "torchsde_sde",
+            True,
+            threads({"adjoint": True, **INTERVALS[0]}),
+        ),
+    ),
+)
+
+TRAINING_STEP = Race(
+    "training-step",
+    "One training step of LNSDE: batch 32, length 100, 7 channels, hidden 32, 2 layers, 4 classes, Adam",
+    (
+        Row("cadlag `gradient(cross_entropy)`", "cadlag_lnsde"),
+        Row("cadlag, ten steps in one `minimise`, each", "cadlag_lnsde", variants=({"loop": 10},)),
+        Row(
+            "hand-written scan",
+            "scan_lnsde",
+            variants=tuple({**c, "hoist": h} for c in CHECKPOINT for h in (True, False)),
+            required=1 / 1.2,
+            compile_required=1 / 1.5,
+        ),
+        Row(
+            "released code, as it is",
+            "released_lnsde",
+            True,
+            threads({}),
+            required=6.5,
+            goal=8.0,
+            needs_released=True,
+        ),
+        Row(
+            "released code, interval told the step",
+            "released_lnsde",
+            True,
+            threads(*INTERVALS),
+            needs_released=True,
+        ),
+    ),
+)
+
+RACES = (NEURAL_SDE, TRAINING_STEP)
