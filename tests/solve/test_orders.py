@@ -153,7 +153,6 @@ def test_weak_order_of_euler():
     # One step is affine in dW, so its mean is the step with dW = 0: n of them are the moment recursion.
     problem = geometric_brownian_motion(0.5, 0.7)
 
-
     errors, steps = [], (8, 16, 32, 64)
     for n in steps:
         still = SDE(problem.process.drift_field, lambda t, y, args: 0 * y)

@@ -40,7 +40,7 @@ def geometric_brownian_motion(
     start = jnp.asarray(y0)
     a, b = drift, volatility
     ito_drift = a if calculus is Calculus.ito else a + 0.5 * b * b
-    process = SDE(lambda t, y, args: a * y, lambda t, y, args: b * y, NoiseKind.diagonal, calculus)
+    process = SDE(lambda t, y, args: a * y, lambda t, y, args: b * y, noise=NoiseKind.diagonal, calculus=calculus)
     return Problem(
         process,
         start,
@@ -54,7 +54,7 @@ def ornstein_uhlenbeck(rate: float = 1.0, level: float = 0.0, scale: float = 1.0
     """dy = rate (level - y) dt + scale dW, additive. The variance tends to scale² / (2 rate)."""
     start = jnp.asarray(y0)
     process = SDE(
-        lambda t, y, args: rate * (level - y), lambda t, y, args: scale * jnp.ones_like(y), NoiseKind.additive
+        lambda t, y, args: rate * (level - y), lambda t, y, args: scale * jnp.ones_like(y), noise=NoiseKind.additive
     )
     return Problem(
         process,

@@ -109,9 +109,7 @@ class BrownianGrid(AbstractNoise):
         fine = jax.vmap(lambda i, w: self._draw(i, w, levy_area))(cells, widths)
         return _sum_cells(fine, widths)
 
-    def increments(
-        self, grid: Shaped[Array, " points"] | None = None, *, levy_area: bool = False
-    ) -> NoiseIncrement:
+    def increments(self, grid: Shaped[Array, " points"] | None = None, *, levy_area: bool = False) -> NoiseIncrement:
         """Increments over all steps of `grid`, this noise's own steps or those reversed."""
         steps = self.cells // self.cells_per_step
         if grid is not None and grid is not self.grid:

@@ -63,8 +63,8 @@ def _convert(process: AbstractProcess, calculus: Calculus) -> AbstractProcess:
             f"scalar and diagonal noise, not for {kind}. Write the process in the sense of {calculus.value} itself."
         )
     if process.noise is NoiseKind.additive:
-        return _Renamed(process, process.noise, calculus)
-    return Converted(process, process.noise, calculus)
+        return _Renamed(process=process, noise=process.noise, calculus=calculus)
+    return Converted(process=process, noise=process.noise, calculus=calculus)
 
 
 class _Renamed(AbstractProcess):

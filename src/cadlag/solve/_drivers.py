@@ -31,9 +31,7 @@ def make_drivers(
         return ()
     given = driver if isinstance(driver, tuple) else (driver,)
     if driver is not None and len(given) != len(kinds):
-        raise ValueError(
-            f"The process declares {len(kinds)} noise kinds, but {len(given)} drivers were given."
-        )
+        raise ValueError(f"The process declares {len(kinds)} noise kinds, but {len(given)} drivers were given.")
     if driver is None:
         given = (None,) * len(kinds)
     g = eqx.filter_eval_shape(process.diffusion, ts[0], y0, args)

@@ -25,7 +25,7 @@ class RungeKutta(AbstractStepper):
     calculus: ClassVar = None
 
     @property
-    def tableau(self) -> diffrax.ButcherTableau:
+    def tableau(self) -> Any:
         """The coefficients."""
         return self.solver.tableau
 
