@@ -83,9 +83,7 @@ def make_loss(process, static, adjoint, stepper, steps, dtype):
         nets = eqx.combine(arrays, static)
         given = {"key": driver} if isinstance(driver, jax.Array) else {"driver": driver}
         ends = jnp.asarray([0.0, 1.0], dtype)
-        y1 = solve(
-            process, y0, ends, args=nets, steps=grid, stepper=stepper, adjoint=adjoint, throw=False, **given
-        ).y1
+        y1 = solve(process, y0, ends, args=nets, steps=grid, stepper=stepper, adjoint=adjoint, throw=False, **given).y1
         return jnp.mean(y1**2)
 
     return loss
@@ -148,9 +146,7 @@ def relative(a, b):
 def run(step_counts, repetitions):
     """All rows: costs, and errors relative to the reference and to `Direct` with the same stepper."""
     rows, finest = [], FINER * max(step_counts)
-    for (name, process, nets), (_, _, wide) in zip(
-        processes(jnp.float32), processes(jnp.float64), strict=True
-    ):
+    for (name, process, nets), (_, _, wide) in zip(processes(jnp.float32), processes(jnp.float64), strict=True):
         reference = gradients(process, wide, Checkpointed(), Heun(), finest, jnp.float64, finest)
         for steps in step_counts:
             found = {}
@@ -170,9 +166,7 @@ def run(step_counts, repetitions):
 
 def markdown(facts, rows):
     """One table."""
-    head = (
-        "process | adjoint | steps | ms | compile s | temporary kB | gradient error | difference from Direct"
-    )
+    head = "process | adjoint | steps | ms | compile s | temporary kB | gradient error | difference from Direct"
     lines = ["# Adjoints", "", *describe(facts), ""]
     lines += [
         f"`value_and_grad` of mean(y(1)²), batch {BATCH}, state {STATE}, width {WIDTH}, float32,",
@@ -185,9 +179,7 @@ def markdown(facts, rows):
     ]
     for r in rows:
         if "failed" in r:
-            lines.append(
-                f"| {r['process']} | {r['adjoint']} | {r['steps']} | failed: {r['failed']} | | | | |"
-            )
+            lines.append(f"| {r['process']} | {r['adjoint']} | {r['steps']} | failed: {r['failed']} | | | | |")
             continue
         lines.append(
             f"| {r['process']} | {r['adjoint']} | {r['steps']} | {r['milliseconds']:.2f} | "
@@ -209,9 +201,7 @@ def main():
     facts["versions"] = {name: version(name) for name in ("jax", "jaxlib", "diffrax")}
     rows = run(arguments.steps, arguments.repetitions)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.with_suffix(".json").write_text(
-        json.dumps({"machine": facts, "rows": rows}, indent=1) + "\n"
-    )
+    arguments.out.with_suffix(".json").write_text(json.dumps({"machine": facts, "rows": rows}, indent=1) + "\n")
     arguments.out.with_suffix(".md").write_text(markdown(facts, rows))
     print(markdown(facts, rows))
 

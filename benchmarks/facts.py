@@ -14,9 +14,7 @@ def machine_facts(load: float) -> dict:
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "load_at_start": round(load, 2),
-        "command": " ".join(
-            ["python", f"benchmarks/{Path(sys.argv[0]).name}", *map(without_folder, sys.argv[1:])]
-        ),
+        "command": " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *map(without_folder, sys.argv[1:])]),
     }
 
 

@@ -110,9 +110,7 @@ def differences(stepper, problem, step_counts, cells, keys):
     def end(key, method, steps):
         noise = BrownianGrid(grid, shape, key=key).every(cells // steps)
         solved = solve(
-            process
-            if method is stepper
-            else SDE(process.drift_field, process.diffusion_field, process.noise, ITO),
+            process if method is stepper else SDE(process.drift_field, process.diffusion_field, process.noise, ITO),
             y0,
             grid[jnp.array([0, -1])],
             driver=noise,
@@ -198,9 +196,7 @@ def main():
     row = partial(measure, step_counts=tuple(arguments.steps), cells=arguments.cells, keys=keys)
     rows = [row(*case) for case in CASES]
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.with_suffix(".json").write_text(
-        json.dumps({"machine": facts, "rows": rows}, indent=1) + "\n"
-    )
+    arguments.out.with_suffix(".json").write_text(json.dumps({"machine": facts, "rows": rows}, indent=1) + "\n")
     arguments.out.with_suffix(".md").write_text(markdown(facts, rows))
     print(markdown(facts, rows))
 

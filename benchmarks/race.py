@@ -145,9 +145,7 @@ def parse() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--python", default=sys.executable, help="interpreter with cadlag's dependencies")
-    parser.add_argument(
-        "--peer-python", help="interpreter with torch, torchsde, torchcde; without it no such rows"
-    )
+    parser.add_argument("--peer-python", help="interpreter with torch, torchsde, torchcde; without it no such rows")
     parser.add_argument("--released", type=Path, help="a checkout of yongkyung-oh/Stable-Neural-SDEs")
     parser.add_argument("--rounds", type=int, default=60, help="repetitions of each contestant")
     parser.add_argument("--budget", type=float, default=15.0, help="seconds one contestant may take in all")

@@ -83,9 +83,7 @@ def table(rows: list[dict]) -> list[str]:
     for row in rows:
         cells = [row["name"], options(row), f"{1e3 * row['median']:.1f}", f"{1e3 * row['minimum']:.1f}"]
         cells.append("" if row["compile"] is None else f"{row['compile']:.2f}")
-        cells += [
-            number(row.get(k)) for k in ("ours_over_peer", "ours_over_peer_minimum", "compile_ours_over_peer")
-        ]
+        cells += [number(row.get(k)) for k in ("ours_over_peer", "ours_over_peer_minimum", "compile_ours_over_peer")]
         cells += [limit(row["limits"]), kept(row.get("holds"))]
         lines.append("| " + " | ".join(cells) + " |")
     return lines

@@ -8,9 +8,7 @@ os.environ.setdefault("JAX_ENABLE_X64", "1")
 import jax
 import pytest
 
-CACHE = pathlib.Path(
-    os.environ.get("CADLAG_TEST_CACHE", pathlib.Path(__file__).parents[1] / ".cache" / "jax")
-)
+CACHE = pathlib.Path(os.environ.get("CADLAG_TEST_CACHE", pathlib.Path(__file__).parents[1] / ".cache" / "jax"))
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_compilation_cache_dir", str(CACHE))

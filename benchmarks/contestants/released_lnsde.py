@@ -32,9 +32,7 @@ def load(folder):
 def prepare(options):
     torch.manual_seed(0)
     module, size = load(options["released"]), problem.HIDDEN
-    field = module.Diffusion_model(
-        problem.CHANNELS, size, size, problem.LAYERS, input_option=4, noise_option=17
-    )
+    field = module.Diffusion_model(problem.CHANNELS, size, size, problem.LAYERS, input_option=4, noise_option=17)
     model = module.NeuralSDE(field, problem.CHANNELS, size, problem.CLASSES)
     optimiser = torch.optim.Adam(model.parameters(), lr=1e-3)
     times, values, labels = problem.make_series(np.random.default_rng(0))

@@ -57,10 +57,7 @@ def test_run_shows_verdicts_and_leaves_a_page(tmp_path, capsys):
     assert "report.html" in shown.out
     assert "4/4" in shown.err
     assert "Good beats bad." in (tmp_path / "r" / "report.html").read_text()
-    assert (
-        main(["run", SOURCE, "--preset", "smoke", "--seeds", "2", "--out", str(tmp_path / "r"), "--json"])
-        == 0
-    )
+    assert main(["run", SOURCE, "--preset", "smoke", "--seeds", "2", "--out", str(tmp_path / "r"), "--json"]) == 0
     again = capsys.readouterr()
     assert json.loads(again.out)["seeds"] == [0, 1]
     assert again.err == ""

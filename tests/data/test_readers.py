@@ -50,9 +50,7 @@ def test_parquet_is_the_same(file, tmp_path):
     np.testing.assert_array_equal(one.values, two.values)
     np.testing.assert_array_equal(one.mask, two.mask)
     assert one.classes == two.classes
-    frame = pd.DataFrame(
-        {"id": ["p", "p"], "time": pd.to_datetime(["2020-01-01", "2020-01-02"]), "a": [1.0, 2.0]}
-    )
+    frame = pd.DataFrame({"id": ["p", "p"], "time": pd.to_datetime(["2020-01-01", "2020-01-02"]), "a": [1.0, 2.0]})
     frame.to_parquet(tmp_path / "dates.parquet")
     with pytest.raises(ValueError, match=r"column 'time': expected numbers, but got dates"):
         read_long(tmp_path / "dates.parquet", **LONG)
@@ -60,9 +58,7 @@ def test_parquet_is_the_same(file, tmp_path):
 
 def test_sorting_and_duplicates(file):
     path = file("id,time,a,b\np,2,1,\np,0,2,2\np,2,3,5\n")
-    with pytest.raises(
-        ValueError, match=r"data.csv, row 3, column 'time': .* back from 2 to 0. Pass `sort=True`"
-    ):
+    with pytest.raises(ValueError, match=r"data.csv, row 3, column 'time': .* back from 2 to 0. Pass `sort=True`"):
         read_long(path, **LONG)
     with pytest.raises(ValueError, match=r"row 4, column 'time': id p already .* time 2 \(row 2\)"):
         read_long(path, **LONG, sort=True)
@@ -115,9 +111,7 @@ def test_bad_long_files(file, text, words):
 
 def test_labels_and_static_must_not_change(file):
     path = file("id,time,a,label,s\nq,0,1,x,1\np,0,1,x,1\np,1,2,y,2\n")
-    with pytest.raises(
-        ValueError, match=r"row 4, column 'label': 'y' differs from 'x' in row 3 of the same id p"
-    ):
+    with pytest.raises(ValueError, match=r"row 4, column 'label': 'y' differs from 'x' in row 3 of the same id p"):
         read_long(path, **LONG, label="label", static=["s"])
     with pytest.raises(ValueError, match=r"row 4, column 's'"):
         read_long(path, **LONG, columns=["a"], static=["s"])
@@ -185,9 +179,7 @@ def test_npz(tmp_path):
 
 def test_ts(file):
     pytest.importorskip("aeon")
-    head = (
-        "@problemName x\n@timeStamps false\n@univariate true\n@equalLength {}\n@classLabel true a b\n@data\n"
-    )
+    head = "@problemName x\n@timeStamps false\n@univariate true\n@equalLength {}\n@classLabel true a b\n@data\n"
     s = read_series(file(head.format("true") + "1,2,3:a\n4,?,6:b\n", "x.ts"))
     assert s.values[..., 0].tolist() == [[1, 2, 3], [4, 0, 6]]
     assert not s.mask[1, 1, 0]

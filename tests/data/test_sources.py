@@ -70,9 +70,7 @@ def test_full_batch_and_function(getkey):
     full = FullBatch({"x": np.arange(3)})
     assert full.draw(full.init(getkey()), None, getkey())[1]["x"].tolist() == [0, 1, 2]
     fresh, key = FromFunction(lambda key: jax.random.normal(key, (2,))), getkey()
-    np.testing.assert_array_equal(
-        fresh.draw(fresh.init(getkey()), None, key)[1], jax.random.normal(key, (2,))
-    )
+    np.testing.assert_array_equal(fresh.draw(fresh.init(getkey()), None, key)[1], jax.random.normal(key, (2,)))
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,9 @@ def test_lipswish_has_slope_at_most_one():
     assert float(jnp.max(jnp.abs(slopes))) == pytest.approx(0.909 * 1.09984, abs=1e-4)
 
 
-@pytest.mark.parametrize(("sizes", "name"), [((0, 1, 1, 1), "in_size"), ((1, 0, 1, 1), "out_size"), ((1, 1, 1, -1), "depth")])
+@pytest.mark.parametrize(
+    ("sizes", "name"), [((0, 1, 1, 1), "in_size"), ((1, 0, 1, 1), "out_size"), ((1, 1, 1, -1), "depth")]
+)
 def test_bad_sizes_are_named(sizes, name):
     with pytest.raises(ValueError, match=name):
         MLP(*sizes, key=jr.key(0))

@@ -73,9 +73,7 @@ def test_straight_line_is_exact_with_gaps(in_time):
     line = 2.0 - 3.0 * times[:, None] * np.array([[1.0, -0.5]])
     path = IN_TIME[in_time](times, line, mask)
     ts = np.linspace(times[0], times[-1], 50)
-    np.testing.assert_allclose(
-        evaluate(path, ts), 2.0 - 3.0 * ts[:, None] * np.array([[1.0, -0.5]]), atol=1e-12
-    )
+    np.testing.assert_allclose(evaluate(path, ts), 2.0 - 3.0 * ts[:, None] * np.array([[1.0, -0.5]]), atol=1e-12)
     slopes = slopes_of(path, jnp.asarray(ts))
     np.testing.assert_allclose(slopes, np.tile([[-3.0, 1.5]], (50, 1)), atol=1e-11)
 
@@ -191,9 +189,7 @@ def test_natural_cubic_looks_at_everything_and_says_so():
     changed[-1] += 10.0
     early = 0.5 * (times[:1] + times[1:2])
     assert natural_cubic(times, values).look_ahead is LookAhead.all
-    assert np.all(
-        evaluate(natural_cubic(times, changed), early) != evaluate(natural_cubic(times, values), early)
-    )
+    assert np.all(evaluate(natural_cubic(times, changed), early) != evaluate(natural_cubic(times, values), early))
 
 
 def test_padding_changes_no_value_and_gives_finite_gradients(name):

@@ -19,7 +19,9 @@ def figures(accuracy, mse, spread=0.001):
             hits = {r: (np.arange(100) < 100 * share).astype(int).tolist() for r in ("0.5", "0.7")}
             hits["0.0"] = [1] * 100
             mean = {"0": 1.0, "50": share, "70": share + spread * rng.standard_normal()}
-            table[arm][seed] = {"real": {"cases": {"A": hits}, "mean": mean, "curves": {}, "ms_per_step": {}, "parameters": 1}}
+            table[arm][seed] = {
+                "real": {"cases": {"A": hits}, "mean": mean, "curves": {}, "ms_per_step": {}, "parameters": 1}
+            }
             if arm in mse:
                 table[arm][seed]["ou"] = {"mse": mse[arm] * (1 + spread * rng.standard_normal())}
     return table
@@ -30,7 +32,12 @@ def verdicts(table):
 
 
 def test_claims_hold_where_the_figures_say_so():
-    found = verdicts(figures({"lnsde": 0.9, "cde": 0.6, "gru-d": 0.5, "minirocket": 0.4, "lnsde-no-noise": 0.7}, {"lnsde": 0.003, "cde": 0.018}))
+    found = verdicts(
+        figures(
+            {"lnsde": 0.9, "cde": 0.6, "gru-d": 0.5, "minirocket": 0.4, "lnsde-no-noise": 0.7},
+            {"lnsde": 0.003, "cde": 0.018},
+        )
+    )
     for claim in ("ou-lnsde", "ou-cde", "robust-cde", "robust-gru-d", "robust-minirocket", "noise-adds", "small-drop"):
         assert found[claim] is Verdict.HOLDS, claim
     assert found["ou-gsde"] is Verdict.NOT_MEASURED
@@ -38,7 +45,12 @@ def test_claims_hold_where_the_figures_say_so():
 
 
 def test_claims_fail_where_the_figures_say_so():
-    found = verdicts(figures({"lnsde": 0.6, "cde": 0.9, "gru-d": 0.95, "minirocket": 0.99, "lnsde-no-noise": 0.8}, {"lnsde": 0.006, "cde": 1e-5}))
+    found = verdicts(
+        figures(
+            {"lnsde": 0.6, "cde": 0.9, "gru-d": 0.95, "minirocket": 0.99, "lnsde-no-noise": 0.8},
+            {"lnsde": 0.006, "cde": 1e-5},
+        )
+    )
     for claim in ("ou-lnsde", "ou-cde", "robust-cde", "robust-gru-d", "robust-minirocket", "noise-adds", "small-drop"):
         assert found[claim] is Verdict.FAILS, claim
 

@@ -97,8 +97,7 @@ class Tiny(AbstractRecipe):
         ]
         walk = random.Random(0)
         paths = {
-            arm: [[sum(walk.gauss(0, 0.1) for _ in range(3)) for _ in range(30)] for _ in range(6)]
-            for arm in figures
+            arm: [[sum(walk.gauss(0, 0.1) for _ in range(3)) for _ in range(30)] for _ in range(6)] for arm in figures
         }
         return [
             Curves("accuracy", "Accuracy against missing rate.", lines, "missing rate", "accuracy"),

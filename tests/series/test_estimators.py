@@ -8,7 +8,6 @@ import pytest
 from sklearn.base import clone
 
 from cadlag.data import IrregularSeries, spirals
-from cadlag.train import AbstractProgress
 from cadlag.series import (
     GRU,
     LNSDE,
@@ -18,6 +17,7 @@ from cadlag.series import (
     SeriesInterpolator,
     SeriesRegressor,
 )
+from cadlag.train import AbstractProgress
 
 SMALL = partial(LNSDE, hidden_size=6)
 FAST = {"epochs": 3, "batch_size": 8, "learning_rate": 1e-2, "n_paths": 3}
@@ -90,9 +90,14 @@ def test_the_same_seed_gives_the_same_model_and_another_another():
 
 
 def test_validation_keeps_the_best_state():
-    fitted = SeriesClassifier(partial(GRU, hidden_size=4), **{**FAST, "epochs": 60}, validation_fraction=0.25, patience=5)
+    fitted = SeriesClassifier(
+        partial(GRU, hidden_size=4), **{**FAST, "epochs": 60}, validation_fraction=0.25, patience=5
+    )
     fitted.fit(data())
-    assert np.nanmin(fitted.history_["validation"]) < fitted.history_["validation"][~np.isnan(fitted.history_["validation"])][0]
+    assert (
+        np.nanmin(fitted.history_["validation"])
+        < fitted.history_["validation"][~np.isnan(fitted.history_["validation"])][0]
+    )
 
 
 def test_interrupted_training_resumes_to_the_same_model(tmp_path):
@@ -100,7 +105,7 @@ def test_interrupted_training_resumes_to_the_same_model(tmp_path):
     model = partial(GRU, hidden_size=4)
     whole = SeriesClassifier(model, run=tmp_path / "a", **settings).fit(data())
 
-    class Stop(Exception):
+    class StopError(Exception):
         pass
 
     class Breaks(AbstractProgress):
@@ -111,12 +116,12 @@ def test_interrupted_training_resumes_to_the_same_model(tmp_path):
 
         def update(self, step, values):
             if step >= 60:
-                raise Stop
+                raise StopError
 
         def stop(self, *args, **kwargs):
             pass
 
-    with pytest.raises(Stop):
+    with pytest.raises(StopError):
         SeriesClassifier(model, run=tmp_path / "b", progress=Breaks(), **settings).fit(data())
     resumed = SeriesClassifier(model, run=tmp_path / "b", **settings).fit(data())
     np.testing.assert_array_equal(whole.predict_proba(data()), resumed.predict_proba(data()))

@@ -101,17 +101,13 @@ def test_without_noise_keys_do_not_matter_and_the_ode_is_solved(name):
     y0 = model.initial(jnp.asarray(_control(s)[1][0]), None)
     ts = jnp.array([0.0, 1.0])
     exact = solve(p, y0, ts, steps=AdaptiveSteps(1e-9, 1e-11)).y1
-    errors = [
-        jnp.max(jnp.abs(solve(p, y0, ts, steps=n, stepper=EulerMaruyama()).y1 - exact)) for n in (50, 200)
-    ]
+    errors = [jnp.max(jnp.abs(solve(p, y0, ts, steps=n, stepper=EulerMaruyama()).y1 - exact)) for n in (50, 200)]
     assert errors[1] < 0.01
     assert 3 < errors[0] / errors[1] < 5  # order one: four times the steps, a quarter of the error
 
 
 def _control(s):
-    return s.times, np.concatenate([s.times[:, None], s.values], 1), np.concatenate(
-        [np.ones((6, 1), bool), s.mask], 1
-    )
+    return s.times, np.concatenate([s.times[:, None], s.values], 1), np.concatenate([np.ones((6, 1), bool), s.mask], 1)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -162,8 +158,7 @@ def test_the_future_changes_no_earlier_state(name):
 def test_batches_are_loops_and_static_features_count(name):
     model = MODELS[name](2, static_size=2, key=jr.key(8))
     batch = [
-        eqx.tree_at(lambda q: q.static, example(i), np.array([i, 1.0]), is_leaf=lambda x: x is None)
-        for i in range(3)
+        eqx.tree_at(lambda q: q.static, example(i), np.array([i, 1.0]), is_leaf=lambda x: x is None) for i in range(3)
     ]
     stacked = jax.tree.map(lambda *xs: np.stack(xs), *batch)
     keys = jr.split(jr.key(9), 3)
@@ -177,9 +172,7 @@ def test_batches_are_loops_and_static_features_count(name):
 @pytest.mark.parametrize("name", STABLE)
 def test_more_steps_a_gap_converge(name):
     s = example()
-    ends = [
-        run(MODELS[name](2, noisy=False, steps=n, key=jr.key(4)), s, final=True) for n in (4, 8, 64)
-    ]
+    ends = [run(MODELS[name](2, noisy=False, steps=n, key=jr.key(4)), s, final=True) for n in (4, 8, 64)]
     assert jnp.max(jnp.abs(ends[1] - ends[2])) < jnp.max(jnp.abs(ends[0] - ends[2]))
 
 

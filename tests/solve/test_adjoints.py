@@ -64,9 +64,7 @@ def brownian_and_path(p, y0, adjoint):
         def __call__(self, t, y, a):
             return jnp.cos(a["s"] * y), jnp.outer(jnp.sin(y), a["s"])
 
-    process = SDE(
-        lambda t, y, a: a["w"] @ y, Both(), (NoiseKind.diagonal, NoiseKind.operator), Calculus.stratonovich
-    )
+    process = SDE(lambda t, y, a: a["w"] @ y, Both(), (NoiseKind.diagonal, NoiseKind.operator), Calculus.stratonovich)
     drivers = (BrownianGrid(TIMES, (2,), key=KEY), linear(TIMES, DATA * p["s"][0]))
     out = solve(process, y0, TIMES, args=p, driver=drivers, stepper=RH, adjoint=adjoint)
     return jnp.sum(out.ys**2)
@@ -77,9 +75,7 @@ def tree_state(p, y0, adjoint):
         lambda t, y, a: {"u": jnp.tanh(a["w"] @ y["v"]), "v": -y["u"]},
         lambda t, y, a: {"u": 0.3 * y["u"], "v": jnp.sin(a["s"])}, NoiseKind.diagonal, Calculus.stratonovich,
     )  # fmt: skip
-    out = solve(
-        process, {"u": y0, "v": 2 * y0}, [0.0, 1.0], args=p, steps=9, stepper=RH, key=KEY, adjoint=adjoint
-    )
+    out = solve(process, {"u": y0, "v": 2 * y0}, [0.0, 1.0], args=p, steps=9, stepper=RH, key=KEY, adjoint=adjoint)
     return jnp.sum(out.y1["u"] * out.y1["v"])
 
 
@@ -119,9 +115,7 @@ def test_any_number_of_segments(adjoint):
 
 def test_reversible_with_every_time_backwards_in_time():
     noise = BrownianGrid(TIMES, (2,), key=KEY)
-    process = SDE(
-        lambda t, y, a: a * y, lambda t, y, a: jnp.cos(y), NoiseKind.diagonal, Calculus.stratonovich
-    )
+    process = SDE(lambda t, y, a: a * y, lambda t, y, a: jnp.cos(y), NoiseKind.diagonal, Calculus.stratonovich)
 
     def run(a, adjoint):
         return solve(process, Y0, TIMES[::-1], args=a, driver=noise, stepper=RH, adjoint=adjoint).ys.sum()
@@ -152,9 +146,7 @@ def test_there_and_back():
     grid = jnp.linspace(0.0, 1.0, 101)
     dw = BrownianGrid(grid, (4,), key=KEY).increments().dw
     y, state = y0, RH.init(field, grid[0], y0)
-    step = jax.jit(
-        lambda y, s, i: RH.step(field, y, s, Step(grid[i], grid[i + 1], grid[i + 1] - grid[i], dw[i], None))
-    )
+    step = jax.jit(lambda y, s, i: RH.step(field, y, s, Step(grid[i], grid[i + 1], grid[i + 1] - grid[i], dw[i], None)))
     for i in range(100):
         y, state, _ = step(y, state, i)
     # The method is symmetric: with (y, z) as they are, stepping along the reversed grid undoes it.
@@ -178,9 +170,7 @@ def test_closed_form_gradient(name):
     adjoint, steps, _ = ADJOINTS[name]
 
     def run(th):
-        return solve(
-            ODE(lambda t, y, a: a * y), jnp.ones(1), [0.0, 2.0], args=th, steps=steps, adjoint=adjoint
-        ).y1[0]
+        return solve(ODE(lambda t, y, a: a * y), jnp.ones(1), [0.0, 2.0], args=th, steps=steps, adjoint=adjoint).y1[0]
 
     # Second order with 400 steps of 1/200.
     np.testing.assert_allclose(jax.grad(run)(0.7), 2 * np.exp(1.4), rtol=1e-5)
@@ -197,9 +187,7 @@ def test_backsolve_gradient_improves_with_the_tolerance():
         steps = AdaptiveSteps(rtol=tol, atol=tol)
 
         def run(th, a):
-            return solve(
-                ODE(Growth(th)), jnp.ones(1), [0.0, 2.0], args=a, steps=steps, adjoint=Backsolve()
-            ).y1[0]
+            return solve(ODE(Growth(th)), jnp.ones(1), [0.0, 2.0], args=a, steps=steps, adjoint=Backsolve()).y1[0]
 
         in_process, in_args = jax.jit(jax.grad(run, (0, 1)))(jnp.asarray(0.7), jnp.asarray(1.0))
         np.testing.assert_allclose(in_process * 0.7, in_args, rtol=1e-10)
@@ -218,9 +206,7 @@ def temporary_bytes(adjoint, steps):
             NoiseKind.diagonal,
             Calculus.stratonovich,
         )
-        return jnp.sum(
-            solve(process, y0, [0.0, 1.0], args=p, steps=steps, stepper=RH, key=KEY, adjoint=adjoint).y1
-        )
+        return jnp.sum(solve(process, y0, [0.0, 1.0], args=p, steps=steps, stepper=RH, key=KEY, adjoint=adjoint).y1)
 
     lowered = jax.jit(jax.grad(loss)).lower(jnp.eye(64), jnp.ones(64))
     return lowered.compile().memory_analysis().temp_size_in_bytes
@@ -240,9 +226,7 @@ def test_second_derivative_of_a_solve():
     n, T = 10, 1.0
 
     def run(th):
-        return solve(ODE(lambda t, y, a: a * y), jnp.ones(1), [0.0, T], args=th, steps=n, stepper=Heun()).y1[
-            0
-        ]
+        return solve(ODE(lambda t, y, a: a * y), jnp.ones(1), [0.0, T], args=th, steps=n, stepper=Heun()).y1[0]
 
     def closed(th):
         return (1 + th * T / n + (th * T / n) ** 2 / 2) ** n

@@ -127,9 +127,7 @@ def test_strong_order_with_additive_noise(name):
     stepper, order = ADDITIVE[name]
     process = SDE(lambda t, y, args: -y, lambda t, y, args: (1 + t) * jnp.ones_like(y), NoiseKind.additive)
     steps = (16, 32, 64, 128)
-    errors = strong_errors(
-        process, jnp.ones(1), stepper, exact_linear_additive, steps, jax.random.key(4), (1,)
-    )
+    errors = strong_errors(process, jnp.ones(1), stepper, exact_linear_additive, steps, jax.random.key(4), (1,))
     assert slope(steps, errors) == pytest.approx(order, abs=0.1)
 
 
@@ -167,9 +165,7 @@ def test_weak_order_of_euler():
     errors, steps = [], (8, 16, 32, 64)
     for n in steps:
         still = SDE(problem.process.drift_field, lambda t, y, args: 0 * y)
-        mean = solve(
-            still, problem.y0, [0.0, 1.0], steps=n, key=jax.random.key(0), stepper=EulerMaruyama()
-        ).y1
+        mean = solve(still, problem.y0, [0.0, 1.0], steps=n, key=jax.random.key(0), stepper=EulerMaruyama()).y1
         errors.append(float(jnp.abs(mean - problem.mean(1.0))[0]))
     assert slope(steps, errors) == pytest.approx(1.0, abs=0.1)
 
@@ -197,9 +193,7 @@ def test_conversion_between_calculi_keeps_the_path():
     noise = BrownianGrid(GRID, (1,), key=jax.random.key(6))
     ends = jnp.asarray([0.0, 1.0])
     through = solve(to_stratonovich(ito.process), ito.y0, ends, steps=CELLS, driver=noise, stepper=Heun()).y1
-    back = solve(
-        to_ito(to_stratonovich(ito.process)), ito.y0, ends, steps=CELLS, driver=noise, stepper=SRK()
-    ).y1
+    back = solve(to_ito(to_stratonovich(ito.process)), ito.y0, ends, steps=CELLS, driver=noise, stepper=SRK()).y1
     exact = ito.solution(1.0, jnp.sum(noise.increments().dw, 0))
     np.testing.assert_allclose(through, exact, rtol=3e-3)
     np.testing.assert_allclose(back, exact, rtol=1e-4)

@@ -190,9 +190,7 @@ def test_between_acts_after_each_step_with_its_own_key():
     def project(t, y, key):
         return y / jnp.linalg.norm(y)
 
-    solution = solve(
-        rotate, jnp.asarray([1.0, 0.0]), [0.0, 1.0], steps=20, stepper=EulerMaruyama(), between=project
-    )
+    solution = solve(rotate, jnp.asarray([1.0, 0.0]), [0.0, 1.0], steps=20, stepper=EulerMaruyama(), between=project)
     np.testing.assert_allclose(jnp.linalg.norm(solution.y1), 1.0, rtol=1e-14)
 
     def jump(t, y, key):
@@ -260,7 +258,7 @@ def test_no_noise_makes_keys_irrelevant():
 
 
 def test_stationary_variance_of_eulers_langevin_equation():
-    """20000 paths; variance within 4 standard errors: false alarms 6e-5. Exact and Euler's value differ by 18 of them."""
+    """20000 paths; variance within 4 standard errors: false alarms 6e-5. Exact and Euler's value are 18 apart."""
     from cadlag.equations import euler_stationary_variance
 
     rate, scale, dt, n = 1.0, 0.8, 0.25, 20_000

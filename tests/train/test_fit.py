@@ -108,9 +108,7 @@ def test_a_plateau_halves_the_injected_rate_without_compiling_anew():
 
     update = gradient(loss, optax.inject_hyperparams(optax.adam)(learning_rate=1e-2))
     hooks = [ReduceOnPlateau("v", 2)]
-    result = fit(
-        update, model(), Pairs(), steps=50, key=KEY, block=10, hooks=hooks, validate=lambda s, k: {"v": 1.0}
-    )
+    result = fit(update, model(), Pairs(), steps=50, key=KEY, block=10, hooks=hooks, validate=lambda s, k: {"v": 1.0})
     # Looks: best, bad, bad -> halve, bad, bad -> halve.
     np.testing.assert_allclose(result.state.opt_state.hyperparams["learning_rate"], 2.5e-3)
     assert len(count) == 1
@@ -128,9 +126,7 @@ def test_a_function_stops_the_run():
 
 @pytest.mark.parametrize("block", [None, "step"])
 def test_the_recorder_sees_the_listed_steps(block):
-    recorder = Recorder(
-        lambda state, key: {"w": state.unknowns.layers[0].weight, "n": state.step}, (0, 7, 60)
-    )
+    recorder = Recorder(lambda state, key: {"w": state.unknowns.layers[0].weight, "n": state.step}, (0, 7, 60))
     result = train(60, recorder=recorder, block=block)
     assert result.records["n"].tolist() == [0, 7, 60]
     np.testing.assert_array_equal(result.records["w"][0], model().layers[0].weight)
@@ -152,9 +148,7 @@ def test_a_convolution_is_measured_and_nothing_else_is(tmp_path):
     update = gradient(lambda u, batch, key: (jnp.mean(u(jnp.ones((1, 8))) ** 2), {}), optax.sgd(1e-2))
     fit(update, conv, None, steps=60, key=KEY, run=tmp_path / "conv")
     train(60, run=tmp_path / "mlp")
-    chosen = [
-        json.loads((tmp_path / n / "config.json").read_text())["choices"]["block"] for n in ("conv", "mlp")
-    ]
+    chosen = [json.loads((tmp_path / n / "config.json").read_text())["choices"]["block"] for n in ("conv", "mlp")]
     assert ["seconds_per_single_step" in c for c in chosen] == [True, False]
 
 

@@ -23,7 +23,7 @@ def make(key):
 def test_seeds_side_by_side_equal_seeds_in_turn(tmp_path):
     keys = jax.random.split(KEY, 3)
     recorder = Recorder(lambda s, k: jax.random.normal(k) + s.unknowns.layers[0].bias, (0, 20, 60))
-    bias = lambda s, k: {"b": s.unknowns.layers[0].bias[0]}  # noqa: E731
+    bias = lambda s, k: {"b": s.unknowns.layers[0].bias[0]}
     options = {"keys": keys, "steps": 60, "recorder": recorder, "validate": bias}
     together = fit_seeds(UPDATE, make, Pairs(), side_by_side=True, run=tmp_path, **options)
     in_turn = fit_seeds(UPDATE, make, Pairs(), side_by_side=False, **options)
@@ -41,9 +41,7 @@ def test_seeds_are_measured_once(tmp_path):
     results = fit_seeds(UPDATE, make, Pairs(), **options)
     assert len(results) == 2
     choice = json.loads((tmp_path / "config.json").read_text())["choices"]["seeds"]
-    assert choice["side_by_side"] == (
-        choice["seconds_per_step_side_by_side"] < choice["seconds_per_step_in_turn"]
-    )
+    assert choice["side_by_side"] == (choice["seconds_per_step_side_by_side"] < choice["seconds_per_step_in_turn"])
     again = fit_seeds(UPDATE, make, Pairs(), **options)
     assert all(same_bits(a.state, b.state) for a, b in zip(results, again, strict=True))
 

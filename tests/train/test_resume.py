@@ -59,7 +59,7 @@ def test_interrupted_in_the_middle_it_goes_on_with_the_same_bits(tmp_path, block
         "validate_every": 20,
         "validate": lambda s, k: {"v": 1.0},
     }
-    quiet = lambda state, info: state  # noqa: E731
+    quiet = lambda state, info: state
     with pytest.raises(Interrupted, match=r"saved at step 20 of 90.*run the same call again with run="):
         train(90, run=tmp_path / "a", hooks=[Break()], **options)
     resumed = train(90, run=tmp_path / "a", hooks=[quiet], **options)

@@ -70,9 +70,7 @@ def test_round_trip_is_bit_identical(tmp_path):
         lambda k: eqx.nn.GRUCell(2, 3, key=k),
         lambda k: eqx.nn.LayerNorm(3),
         lambda k: eqx.nn.Dropout(0.5),
-        lambda k: eqx.nn.Sequential(
-            [eqx.nn.Linear(2, 2, key=k), eqx.nn.Lambda(jax.nn.relu), eqx.nn.Identity()]
-        ),
+        lambda k: eqx.nn.Sequential([eqx.nn.Linear(2, 2, key=k), eqx.nn.Lambda(jax.nn.relu), eqx.nn.Identity()]),
         lambda k: eqx.nn.Conv2d(1, 2, 3, padding="SAME", key=k),
         lambda k: eqx.nn.MultiheadAttention(2, 4, key=k),
         lambda k: EMA(0.99),

@@ -62,7 +62,7 @@ def test_an_unknown_label_is_refused_with_advice():
 
 
 def test_projection_acts_after_the_step():
-    clip = lambda u: jax.tree.map(lambda x: jnp.clip(x, -0.5, 0.5), u)  # noqa: E731
+    clip = lambda u: jax.tree.map(lambda x: jnp.clip(x, -0.5, 0.5), u)
     state, _ = run(gradient(quadratic, optax.sgd(0.5), project=clip), zeros(), 2)
     assert (state.unknowns["a"] == 0.5).all()
     assert (state.unknowns["b"] == -0.5).all()
@@ -250,7 +250,7 @@ def test_minimise_refuses_a_traced_or_empty_number_of_steps_and_a_drifting_state
     update = gradient(quadratic, optax.sgd(0.1))
     with pytest.raises(ValueError, match="expected a Python integer >= 1"):
         minimise(update, update.init(zeros(), KEY), None, 0, key=KEY)
-    project = lambda u: jax.tree.map(lambda x: x.astype(jnp.float32), u)  # noqa: E731
+    project = lambda u: jax.tree.map(lambda x: x.astype(jnp.float32), u)
     drifting = gradient(quadratic, optax.sgd(0.1), project=project)
     with pytest.raises(TypeError, match=r"unknowns\['a'\] changed from float64.* to float32"):
         minimise(drifting, drifting.init(zeros(), KEY), None, 2, key=KEY)

@@ -88,15 +88,11 @@ def show_verdicts(report: RunReport, page: pathlib.Path | None) -> None:
         sentence = Text(claim.statement)
         if claim.outcome.reason:
             sentence.append(f"  {claim.outcome.reason}", style="dim")
-        table.add_row(
-            Text(str(claim.verdict), style=_COLOURS[claim.verdict]), sentence, _difference(claim.outcome)
-        )
+        table.add_row(Text(str(claim.verdict), style=_COLOURS[claim.verdict]), sentence, _difference(claim.outcome))
     console = Console()
     console.print(table)
     for unit, error in report.failed.items():
-        console.print(
-            f"{unit.arm}, seed {unit.seed} crashed: {error}", style="red", markup=False, highlight=False
-        )
+        console.print(f"{unit.arm}, seed {unit.seed} crashed: {error}", style="red", markup=False, highlight=False)
     if page is not None:
         print(_near(page))
 

@@ -28,8 +28,7 @@ def check_finite(name: str, array: np.ndarray) -> None:
     if len(bad):
         where = ", ".join(map(str, bad[0]))
         raise ValueError(
-            f"`{name}` holds {len(bad)} infinite value(s), the first at index ({where}). "
-            "Use NaN for what is missing."
+            f"`{name}` holds {len(bad)} infinite value(s), the first at index ({where}). Use NaN for what is missing."
         )
 
 
@@ -51,9 +50,7 @@ def check_times(times: np.ndarray, lengths: np.ndarray, how: str = "") -> None:
         )
 
 
-def encode_labels(
-    labels: Any, n: int, classes: Sequence | np.ndarray | None
-) -> tuple[np.ndarray | None, tuple | None]:
+def encode_labels(labels: Any, n: int, classes: Sequence | np.ndarray | None) -> tuple[np.ndarray | None, tuple | None]:
     """Classes to integer codes (N,), real targets to (N, K)."""
     if labels is None:
         return None, None if classes is None else _names(classes)
@@ -65,9 +62,7 @@ def encode_labels(
             raise ValueError("`labels` hold NaN or infinite values; leave those series out.")
         return (labels[:, None] if labels.ndim == 1 else labels), None
     if labels.ndim == 2:
-        raise ValueError(
-            f"`labels` of shape {labels.shape} must be floats (targets), but are {labels.dtype}."
-        )
+        raise ValueError(f"`labels` of shape {labels.shape} must be floats (targets), but are {labels.dtype}.")
     if classes is None:
         names, codes = np.unique(labels, return_inverse=True)
         return codes.astype(np.int32), tuple(names.tolist())
@@ -82,14 +77,10 @@ def _names(classes: Sequence | np.ndarray) -> tuple:
 def _codes(labels: np.ndarray, classes: tuple) -> np.ndarray:
     if np.issubdtype(labels.dtype, np.integer):
         if labels.min() < 0 or labels.max() >= len(classes):
-            raise ValueError(
-                f"`labels` are codes into {len(classes)} `classes`, but range to {labels.max()}."
-            )
+            raise ValueError(f"`labels` are codes into {len(classes)} `classes`, but range to {labels.max()}.")
         return labels.astype(np.int32)
     table = {name: code for code, name in enumerate(classes)}
     unseen = sorted({str(x) for x in labels.tolist() if x not in table})
     if unseen:
-        raise ValueError(
-            f"`labels` hold {', '.join(unseen)}, not among `classes` {', '.join(map(str, classes))}."
-        )
+        raise ValueError(f"`labels` hold {', '.join(unseen)}, not among `classes` {', '.join(map(str, classes))}.")
     return np.array([table[x] for x in labels.tolist()], np.int32)

@@ -86,8 +86,7 @@ class IrregularSeries(eqx.Module):
             lengths=lengths,
             static=_check_static(static, n, values.dtype),
             labels=labels,
-            channels=_check_names("channels", channels, n_channels)
-            or tuple(f"x{c}" for c in range(n_channels)),
+            channels=_check_names("channels", channels, n_channels) or tuple(f"x{c}" for c in range(n_channels)),
             classes=classes,
             ids=_check_names("ids", ids, n),
         )
@@ -166,14 +165,10 @@ def _check_lengths(lengths: Any, n: int, steps: int) -> np.ndarray:
         return np.full(n, steps, np.int32)
     lengths = np.asarray(lengths)
     if lengths.shape != (n,) or not np.issubdtype(lengths.dtype, np.integer):
-        raise ValueError(
-            f"`lengths` must be {n} integers, one a series, but got {lengths.dtype} {lengths.shape}."
-        )
+        raise ValueError(f"`lengths` must be {n} integers, one a series, but got {lengths.dtype} {lengths.shape}.")
     bad = np.flatnonzero((lengths < 1) | (lengths > steps))
     if bad.size:
-        raise ValueError(
-            f"`lengths` must lie in 1..{steps}, but series {bad[0]} has length {lengths[bad[0]]}."
-        )
+        raise ValueError(f"`lengths` must lie in 1..{steps}, but series {bad[0]} has length {lengths[bad[0]]}.")
     return lengths.astype(np.int32)
 
 
@@ -188,13 +183,9 @@ def _check_grid(times: Any, values: np.ndarray, lengths: np.ndarray) -> np.ndarr
         )
     check_times(times, lengths)
     exact, times = times, times.astype(values.dtype)
-    times = np.take_along_axis(
-        times, np.minimum(np.arange(times.shape[1])[None], lengths[:, None] - 1), axis=1
-    )
+    times = np.take_along_axis(times, np.minimum(np.arange(times.shape[1])[None], lengths[:, None] - 1), axis=1)
     if times.dtype.itemsize < exact.dtype.itemsize:
-        check_times(
-            times, lengths, f" in {times.dtype}, the dtype of `values`; subtract a common origin first"
-        )
+        check_times(times, lengths, f" in {times.dtype}, the dtype of `values`; subtract a common origin first")
     return times
 
 
@@ -205,8 +196,7 @@ def _check_mask(mask: Any, values: np.ndarray) -> np.ndarray:
     mask = np.asarray(mask)
     if mask.shape != values.shape or mask.dtype != bool:
         raise ValueError(
-            f"`mask` must be boolean of shape {values.shape} (True = observed), "
-            f"but got {mask.dtype} {mask.shape}."
+            f"`mask` must be boolean of shape {values.shape} (True = observed), but got {mask.dtype} {mask.shape}."
         )
     return mask & observed
 

@@ -160,9 +160,7 @@ def read_npz(path: Path) -> IrregularSeries:
     if missing:
         raise ValueError(f"{path}: there is no array {missing[0]!r}; its arrays are {', '.join(arrays)}.")
     try:
-        return IrregularSeries.from_arrays(
-            **{k: arrays[k] for k in ("times", "values", *options) if k in arrays}
-        )
+        return IrregularSeries.from_arrays(**{k: arrays[k] for k in ("times", "values", *options) if k in arrays})
     except (ValueError, TypeError) as error:
         raise type(error)(f"{path}: {error}") from error
 

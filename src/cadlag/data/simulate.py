@@ -21,9 +21,7 @@ def spirals(n: int, *, key: PRNGKeyArray, steps: int = 100, noise: float = 0.0) 
     theta = jax.random.uniform(angle_key, (n, 1), maxval=2 * jnp.pi)
     t = jnp.linspace(0, 4 * jnp.pi, steps, dtype=theta.dtype)[None]
     # exp(tA) is a decay times a rotation by -2t.
-    values = jnp.exp(-0.3 * t)[..., None] * jnp.stack(
-        [jnp.cos(theta - 2 * t), jnp.sin(theta - 2 * t)], axis=-1
-    )
+    values = jnp.exp(-0.3 * t)[..., None] * jnp.stack([jnp.cos(theta - 2 * t), jnp.sin(theta - 2 * t)], axis=-1)
     labels = np.arange(n) < n // 2
     sign = jnp.asarray(np.where(labels, -1, 1), values.dtype)
     values = values.at[:, :, 0].multiply(sign[:, None])

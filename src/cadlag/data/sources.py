@@ -69,9 +69,7 @@ class Batches(Source):
         zero = jnp.zeros((), jnp.int32)
         return BatchesState(_permutation(key, self.n), zero, zero)
 
-    def draw(
-        self, state: BatchesState, train_state: PyTree, key: PRNGKeyArray
-    ) -> tuple[BatchesState, PyTree]:
+    def draw(self, state: BatchesState, train_state: PyTree, key: PRNGKeyArray) -> tuple[BatchesState, PyTree]:
         """The next batch; after the last of an epoch the next draw reshuffles with its key."""
         over = state.next >= self.batches_per_epoch
         order = jax.lax.cond(over, lambda: _permutation(key, self.n), lambda: state.order)
@@ -132,7 +130,5 @@ def _on_device(data: PyTree) -> PyTree:
 def _count(data: PyTree) -> int:
     shapes = [x.shape for x in jax.tree.leaves(data)]
     if not shapes or any(len(s) == 0 or s[0] != shapes[0][0] or s[0] == 0 for s in shapes):
-        raise ValueError(
-            f"`data` must be arrays with one example axis of equal length >= 1 first, got {shapes}."
-        )
+        raise ValueError(f"`data` must be arrays with one example axis of equal length >= 1 first, got {shapes}.")
     return shapes[0][0]

@@ -33,9 +33,7 @@ class Standardise(eqx.Module):
 
     def apply(self, series: IrregularSeries) -> IrregularSeries:
         """The scaled series; missing values stay 0."""
-        return _with_values(
-            series, (series.values - self._row(self.mean, series)) / self._row(self.std, series)
-        )
+        return _with_values(series, (series.values - self._row(self.mean, series)) / self._row(self.std, series))
 
     def invert(self, series: Any) -> Any:
         """Back to the data's own unit: a series, or an array (..., C) such as a forecast."""
@@ -100,9 +98,7 @@ def split(
     part = np.empty(len(series), int)
     for group in _groups(series, stratify):
         bounds = np.round(np.cumsum(fractions[:-1]) * len(group)).astype(int)
-        part[rng.permutation(group)] = np.searchsorted(
-            np.maximum(bounds, 1), np.arange(len(group)), side="right"
-        )
+        part[rng.permutation(group)] = np.searchsorted(np.maximum(bounds, 1), np.arange(len(group)), side="right")
     parts = [np.flatnonzero(part == k) for k in range(len(fractions))]
     empty = [k for k, index in enumerate(parts) if index.size == 0]
     if empty:
@@ -122,17 +118,11 @@ def windows(array: Any, history: int, horizon: int, stride: int = 1) -> tuple[np
     array = np.asarray(array)
     array = array[None] if array.ndim == 2 else array
     if array.ndim != 3:
-        raise ValueError(
-            f"`array` must have shape (series, steps, channels) or (steps, channels), got {array.shape}."
-        )
+        raise ValueError(f"`array` must have shape (series, steps, channels) or (steps, channels), got {array.shape}.")
     if min(history, horizon, stride) < 1:
-        raise ValueError(
-            f"`history`, `horizon`, `stride` must be at least 1, got {history}, {horizon}, {stride}."
-        )
+        raise ValueError(f"`history`, `horizon`, `stride` must be at least 1, got {history}, {horizon}, {stride}.")
     if array.shape[1] < history + horizon:
-        raise ValueError(
-            f"history {history} + horizon {horizon} is longer than the {array.shape[1]} steps there are."
-        )
+        raise ValueError(f"history {history} + horizon {horizon} is longer than the {array.shape[1]} steps there are.")
     view = np.lib.stride_tricks.sliding_window_view(array, history + horizon, axis=1)[:, ::stride]
     cut = np.swapaxes(view, 2, 3).reshape(-1, history + horizon, array.shape[2])
     return cut[:, :history].copy(), cut[:, history:].copy()
@@ -142,9 +132,7 @@ def _delete(series: IrregularSeries, rate: float, seed: int, *, independent: boo
     if not 0 <= rate <= 1:
         raise ValueError(f"`rate` must lie in [0, 1], but got {rate}.")
     if np.ndim(series.times) != 2:
-        raise ValueError(
-            "`series` has lost its example axis; take it with `series[i : i + 1]` or `take([i])`."
-        )
+        raise ValueError("`series` has lost its example axis; take it with `series[i : i + 1]` or `take([i])`.")
     mask, lengths = np.asarray(series.mask), np.asarray(series.lengths)
     draws = np.random.default_rng(seed).random(mask.shape if independent else (*mask.shape[:2], 1))
     real = np.arange(mask.shape[1])[None] < lengths[:, None]

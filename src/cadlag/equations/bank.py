@@ -40,9 +40,7 @@ def geometric_brownian_motion(
     start = jnp.asarray(y0)
     a, b = drift, volatility
     ito_drift = a if calculus is Calculus.ito else a + 0.5 * b * b
-    process = SDE(
-        drift_field=lambda t, y, args: a * y, diffusion_field=lambda t, y, args: b * y, calculus=calculus
-    )
+    process = SDE(drift_field=lambda t, y, args: a * y, diffusion_field=lambda t, y, args: b * y, calculus=calculus)
     return Problem(
         process,
         start,
@@ -52,9 +50,7 @@ def geometric_brownian_motion(
     )
 
 
-def ornstein_uhlenbeck(
-    rate: float = 1.0, level: float = 0.0, scale: float = 1.0, *, y0: Any = (1.0,)
-) -> Problem:
+def ornstein_uhlenbeck(rate: float = 1.0, level: float = 0.0, scale: float = 1.0, *, y0: Any = (1.0,)) -> Problem:
     """dy = rate (level - y) dt + scale dW, additive. The variance tends to scale² / (2 rate)."""
     start = jnp.asarray(y0)
     process = SDE(
@@ -118,6 +114,4 @@ class GaussianMixture(eqx.Module):
 
     def diffused(self, alpha: Any, sigma: Any) -> "GaussianMixture":
         """The law of alpha x + sigma z with z standard normal."""
-        return GaussianMixture(
-            self.weights, alpha * self.means, jnp.sqrt((alpha * self.stds) ** 2 + sigma**2)
-        )
+        return GaussianMixture(self.weights, alpha * self.means, jnp.sqrt((alpha * self.stds) ** 2 + sigma**2))

@@ -49,9 +49,7 @@ class MLP(eqx.Module):
                 raise ValueError(f"{name}={value} of an MLP must be at least {least}.")
         sizes = [in_size, *[width] * depth, out_size]
         keys = jr.split(key, len(sizes) - 1)
-        self.layers = tuple(
-            eqx.nn.Linear(m, n, key=k) for m, n, k in zip(sizes[:-1], sizes[1:], keys, strict=True)
-        )
+        self.layers = tuple(eqx.nn.Linear(m, n, key=k) for m, n, k in zip(sizes[:-1], sizes[1:], keys, strict=True))
         self.activation = activation
         self.final_activation = final_activation
 

@@ -89,9 +89,7 @@ def natural_cubic(
     return CubicPath(times=times, coefficients=build(values, mask), look_ahead=LookAhead.all)
 
 
-def _spline(
-    times: Float[Array, "T"], x: Float[Array, "T"], mask: Bool[Array, "T"], fill_leading: bool
-) -> Array:
+def _spline(times: Float[Array, "T"], x: Float[Array, "T"], mask: Bool[Array, "T"], fill_leading: bool) -> Array:
     """Coefficients (T-1, 4) of one channel: solve on its observed knots, moved to the front, then spread."""
     count = jnp.sum(mask)
     order = jnp.argsort(~mask, stable=True)
@@ -134,6 +132,4 @@ def _second_derivatives(width: Array, slope: Array, count: Array) -> Array:
 def _shift(cubic: Float[Array, "K 4"], by: Float[Array, "K"]) -> Float[Array, "K 4"]:
     """The coefficients of s -> p(s + by)."""
     a, b, c, e = cubic.T
-    return jnp.stack(
-        [a + by * (b + by * (c + by * e)), b + by * (2 * c + 3 * by * e), c + 3 * by * e, e], axis=1
-    )
+    return jnp.stack([a + by * (b + by * (c + by * e)), b + by * (2 * c + 3 * by * e), c + 3 * by * e, e], axis=1)

@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree, Shaped
 
 Struct = PyTree[jax.ShapeDtypeStruct]
@@ -109,9 +110,7 @@ class BrownianGrid(AbstractNoise):
         fine = jax.vmap(lambda i, w: self._draw(i, w, levy_area))(cells, widths)
         return _sum_cells(fine, widths)
 
-    def increments(
-        self, grid: Shaped[Array, " points"] | None = None, *, levy_area: bool = False
-    ) -> NoiseIncrement:
+    def increments(self, grid: Shaped[Array, " points"] | None = None, *, levy_area: bool = False) -> NoiseIncrement:
         """Increments over all steps of `grid`, this noise's own steps or those reversed."""
         steps = self.cells // self.cells_per_step
         if grid is not None and grid is not self.grid:
@@ -211,7 +210,7 @@ class BrownianTree(AbstractNoise):
 
 
 def _check_same(grid: Array, own: Array) -> None:
-    if isinstance(grid, jax.core.Tracer) or isinstance(own, jax.core.Tracer):
+    if isinstance(grid, Tracer) or isinstance(own, Tracer):
         return
     theirs, ours = np.asarray(grid, np.float64), np.asarray(own, np.float64)
     close = 1e-4 * np.abs(ours[-1] - ours[0]) / (len(ours) - 1)

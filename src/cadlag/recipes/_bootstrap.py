@@ -41,9 +41,7 @@ def paired_bootstrap(
         )
     gap = np.atleast_2d(a - b)
     if not np.isfinite(gap).all():
-        raise ValueError(
-            "paired_bootstrap got figures that are not finite; leave those cases out on both sides."
-        )
+        raise ValueError("paired_bootstrap got figures that are not finite; leave those cases out on both sides.")
     seeds, cases = gap.shape
     labels = np.zeros(cases, int) if groups is None else np.asarray(groups)
     if labels.shape != (cases,):

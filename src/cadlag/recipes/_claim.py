@@ -154,9 +154,7 @@ def compare_paired(
         return Outcome(Verdict.FAILS, per_seed=rows, reason=f"ours is not finite at seed {bad}")
     bad = _not_finite(rows, "baseline")
     if bad:
-        return dataclasses.replace(
-            Outcome.not_measured(f"the baseline is not finite at seed {bad}"), per_seed=rows
-        )
+        return dataclasses.replace(Outcome.not_measured(f"the baseline is not finite at seed {bad}"), per_seed=rows)
     return _outcome(rows, threshold, better, standard_error)
 
 
@@ -194,9 +192,7 @@ def _against(values: Mapping[int, Real], limit: Real, better: Better, error: Rea
     )
 
 
-def _outcome(
-    rows: tuple[dict[str, Any], ...], threshold: Real, better: Better, error: Real | None
-) -> Outcome:
+def _outcome(rows: tuple[dict[str, Any], ...], threshold: Real, better: Better, error: Real | None) -> Outcome:
     differences = [row["ours"] - row["baseline"] for row in rows]
     difference = statistics.fmean(differences)
     if error is None:

@@ -44,9 +44,7 @@ def check_claims(recipe: AbstractRecipe, preset: Preset) -> None:
         if names.count(claim.id) > 1:
             raise ValueError(f"Recipe {recipe.name!r} has two claims {claim.id!r}.")
         if claim.verdict is not Verdict.NOT_MEASURED:
-            raise ValueError(
-                f"Recipe {recipe.name!r}: claim {claim.id!r} {claim.verdict} without any figures."
-            )
+            raise ValueError(f"Recipe {recipe.name!r}: claim {claim.id!r} {claim.verdict} without any figures.")
         if blind & set(claim.needs):
             raise ValueError(
                 f"Recipe {recipe.name!r}: claim {claim.id!r} rests on the blind arm "
@@ -77,14 +75,8 @@ def conclude(
     )
     (out / "figures").mkdir(exist_ok=True)
     write_json(out / "page.json", finite(_page(recipe, figures, claims, failed, out)))
-    progress(
-        journal.write(
-            {"event": "end", "failed": len(failed), "verdicts": {c.id: str(c.verdict) for c in claims}}
-        )
-    )
-    return RunReport(
-        out, recipe.name, Preset(config["preset"]), tuple(config["seeds"]), tuple(claims), failed, wall
-    )
+    progress(journal.write({"event": "end", "failed": len(failed), "verdicts": {c.id: str(c.verdict) for c in claims}}))
+    return RunReport(out, recipe.name, Preset(config["preset"]), tuple(config["seeds"]), tuple(claims), failed, wall)
 
 
 def judge(

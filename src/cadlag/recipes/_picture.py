@@ -93,9 +93,7 @@ class Table:
     def __post_init__(self):
         for i, row in enumerate(self.rows):
             if len(row) != len(self.columns):
-                raise ValueError(
-                    f"Table {self.title!r}: row {i} has {len(row)} cells for {len(self.columns)} columns."
-                )
+                raise ValueError(f"Table {self.title!r}: row {i} has {len(row)} cells for {len(self.columns)} columns.")
 
 
 def picture_json(picture: Picture) -> dict[str, Any]:

@@ -42,9 +42,7 @@ def run_task(task: dict[str, Any], started: Callable[[subprocess.Popen], None] |
 _STOPPED = -15  # SIGTERM, which the pool sends when it is closed
 
 
-def _run_process(
-    task: dict[str, Any], output: Any, started: Callable[[subprocess.Popen], None] | None
-) -> int:
+def _run_process(task: dict[str, Any], output: Any, started: Callable[[subprocess.Popen], None] | None) -> int:
     process = subprocess.Popen(
         [sys.executable, "-c", _START],
         stdin=subprocess.PIPE,
@@ -91,9 +89,7 @@ class LocalPool(AbstractPool):
     def submit(self, task: dict[str, Any]) -> concurrent.futures.Future:
         """See the base class."""
         path = os.pathsep.join(dict.fromkeys(os.path.abspath(p) for p in sys.path))
-        return self._executor.submit(
-            run_task, {**task, "env": {**task["env"], "PYTHONPATH": path}}, self._started
-        )
+        return self._executor.submit(run_task, {**task, "env": {**task["env"], "PYTHONPATH": path}}, self._started)
 
     def _started(self, process: subprocess.Popen) -> None:
         with self._lock:

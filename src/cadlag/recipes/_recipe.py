@@ -38,9 +38,7 @@ class Arm:
 
     def __post_init__(self):
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+=-]*", self.name):
-            raise ValueError(
-                f"Arm name {self.name!r} becomes a folder: use letters, digits and . _ + = - only."
-            )
+            raise ValueError(f"Arm name {self.name!r} becomes a folder: use letters, digits and . _ + = - only.")
         if self.kind not in ("ours", "baseline", "ablation", "blind"):
             raise ValueError(f"Arm kind must be ours, baseline, ablation or blind, got {self.kind!r}.")
 

@@ -57,9 +57,7 @@ def run(
     preset = _preset(preset)
     if isinstance(recipe, AbstractRecipe):
         if data is not None:
-            raise ValueError(
-                "data goes to the recipe's constructor when run gets an instance: run(Recipe(data))."
-            )
+            raise ValueError("data goes to the recipe's constructor when run gets an instance: run(Recipe(data)).")
         source = source_of(recipe)
     else:
         source, recipe = recipe, load_recipe(recipe, data=data)

@@ -24,7 +24,9 @@ ROLES = {"lsde": "ours", "lnsde": "ours", "gsde": "ours", "naive-sde": "blind", 
 def tables(figures: Figures) -> list[Table]:
     """Accuracy by set and rate, and the errors of the other two studies."""
     made = [_accuracy(figures, name) for name in _sets(figures)]
-    ou = [[LABELS[a], _over(f, "ou", "mse"), _first(f, "ou", "parameters")] for a, f in figures.items() if _has(f, "ou")]
+    ou = [
+        [LABELS[a], _over(f, "ou", "mse"), _first(f, "ou", "parameters")] for a, f in figures.items() if _has(f, "ou")
+    ]
     if ou:
         made.append(
             Table(

@@ -45,9 +45,7 @@ def plain(value: Any, where: str = "figures") -> Any:
         return plain(value.tolist(), where)
     if isinstance(value, os.PathLike):
         return os.fspath(value)
-    raise TypeError(
-        f"{where} is a {type(value).__name__}; figures must be numbers, text, lists and dictionaries."
-    )
+    raise TypeError(f"{where} is a {type(value).__name__}; figures must be numbers, text, lists and dictionaries.")
 
 
 def finite(value: Any) -> Any:
@@ -162,7 +160,5 @@ def locked(out: pathlib.Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise ValueError(
-                f"Another run is writing to {out}; wait for it, or give another --out."
-            ) from error
+            raise ValueError(f"Another run is writing to {out}; wait for it, or give another --out.") from error
         yield

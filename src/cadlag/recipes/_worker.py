@@ -46,9 +46,7 @@ def cache_folder() -> pathlib.Path:
     """Where compiled code is kept: one folder a machine, since compiled code is for one kind of processor."""
     import platform
 
-    base = (
-        os.environ.get("CADLAG_CACHE") or os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
-    )
+    base = os.environ.get("CADLAG_CACHE") or os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
     return pathlib.Path(base) / "cadlag" / "jax" / (platform.node() or "local")
 
 

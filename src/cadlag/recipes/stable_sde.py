@@ -141,7 +141,12 @@ class StableSDERecipe(AbstractRecipe):
 
 
 _POOLED = (
-    ("robust-cde", "lnsde", "cde", "With half or more of the values missing, LNSDE is more accurate than a neural CDE."),
+    (
+        "robust-cde",
+        "lnsde",
+        "cde",
+        "With half or more of the values missing, LNSDE is more accurate than a neural CDE.",
+    ),
     ("robust-gru-d", "lnsde", "gru-d", "With half or more of the values missing, LNSDE is more accurate than GRU-D."),
     (
         "robust-minirocket",
@@ -157,7 +162,8 @@ def _ou_claim(figures: Figures, arm: str) -> Claim:
     paper = {"lsde": 0.00325, "lnsde": 0.00306, "gsde": 0.00309}[arm]
     return Claim(
         f"ou-{arm}",
-        f"{arm.upper()} sees the path through its control: its error on the OU task lies far below the path's variance.",
+        f"{arm.upper()} sees the path through its control: its error on the OU task lies far below the path's "
+        "variance.",
         "mean squared error < 0.005 (a model blind to the path cannot get below 0.0195 in expectation)",
         0.005,
         below(value_per_seed(figures, arm, "ou.mse"), 0.005),
@@ -295,7 +301,7 @@ def _classify(arm: str, settings: dict[str, Any], seed: int, train: Any, test: A
         ).fit(train)
     spent = time.perf_counter() - start
     hits = (fitted.predict(test) == class_names(test)).astype(int).tolist()
-    if arm == "minirocket":
+    if isinstance(fitted, MiniRocket):
         return hits, None, spent
     return hits, fitted, 1000 * spent / len(fitted.history_["loss"])
 

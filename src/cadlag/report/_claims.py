@@ -49,11 +49,7 @@ def _css(verdict: str) -> str:
 
 def _verdict_line(verdict: str, reason: str) -> str:
     text = verdict.capitalize()
-    return (
-        f'{text}<span class="soft" style="font-weight:400"> · {html.escape(reason)}</span>'
-        if reason
-        else text
-    )
+    return f'{text}<span class="soft" style="font-weight:400"> · {html.escape(reason)}</span>' if reason else text
 
 
 def _figures(claim: Mapping[str, Any]) -> str:
@@ -66,9 +62,7 @@ def _figures(claim: Mapping[str, Any]) -> str:
     if claim["paper"] is not None:
         value = claim["paper"]["value"]
         shown = html.escape(value) if isinstance(value, str) else number(value)
-        pairs.append(
-            ("paper", f'{shown} <small class="soft">({html.escape(claim["paper"]["source"])})</small>')
-        )
+        pairs.append(("paper", f'{shown} <small class="soft">({html.escape(claim["paper"]["source"])})</small>'))
     cells = "".join(f"<div><dt>{key}</dt><dd>{value}</dd></div>" for key, value in pairs)
     return f'<dl class="figures">{cells}</dl>' if cells else ""
 

@@ -33,22 +33,17 @@ def write_report(out: str | pathlib.Path) -> pathlib.Path:
 
 def _read(path: pathlib.Path) -> Any:
     if not path.exists():
-        raise ValueError(
-            f"{path} is missing, so {path.parent} is not a finished run; run the recipe again to go on."
-        )
+        raise ValueError(f"{path} is missing, so {path.parent} is not a finished run; run the recipe again to go on.")
     try:
         return json.loads(path.read_text(encoding="utf8"))
     except json.JSONDecodeError as error:
         raise ValueError(f"{path} is damaged ({error}); run the recipe again on the same folder.") from error
 
 
-def render(
-    config: Mapping[str, Any], claims: Mapping[str, Any], page: Mapping[str, Any], out: pathlib.Path
-) -> str:
+def render(config: Mapping[str, Any], claims: Mapping[str, Any], page: Mapping[str, Any], out: pathlib.Path) -> str:
     """The whole page as text."""
     verdicts = "\n".join(
-        claim_section(c, page["reasons"].get(c["id"], ""), page["against"].get(c["id"]))
-        for c in claims["claims"]
+        claim_section(c, page["reasons"].get(c["id"], ""), page["against"].get(c["id"])) for c in claims["claims"]
     )
     body = [
         _head(config, claims, page),

@@ -168,9 +168,7 @@ def bars(
         numbers = _numbers(values)
         places = range(len(labels))
         error = None if errors is None else _numbers(errors)
-        drawn = axis.barh(
-            places, numbers, xerr=error, color=colours, height=0.62, error_kw={"ecolor": INK, "lw": 1}
-        )
+        drawn = axis.barh(places, numbers, xerr=error, color=colours, height=0.62, error_kw={"ecolor": INK, "lw": 1})
         axis.bar_label(drawn, [f"{v:.3g}" for v in numbers], padding=4, fontsize=9)
         axis.set_yticks(places, labels)
         axis.invert_yaxis()
@@ -208,9 +206,7 @@ def draw(picture: Mapping[str, Any]) -> str:
         labels = {"x_label": p["x_label"], "y_label": p["y_label"]}
         return curves(p["lines"], log_x=p["log_x"], log_y=p["log_y"], name=p["name"], **labels)
     if p["kind"] == "paths":
-        return sample_paths(
-            p["times"], p["panels"], x_label=p["x_label"], y_label=p["y_label"], name=p["name"]
-        )
+        return sample_paths(p["times"], p["panels"], x_label=p["x_label"], y_label=p["y_label"], name=p["name"])
     if p["kind"] == "bars":
         options = {key: p[key] for key in ("x_label", "errors", "roles", "log", "name")}
         return bars(p["labels"], p["values"], **options)

@@ -91,9 +91,7 @@ def network_dtype() -> Any:
 @functools.lru_cache(maxsize=64)
 def make_update(loss: Callable, learning_rate: float, weight_decay: float) -> Any:
     """Adam with gradients clipped at norm one; made once, since a new optimiser means compiling anew."""
-    optimiser = optax.chain(
-        optax.clip_by_global_norm(1.0), optax.adamw(learning_rate, weight_decay=weight_decay)
-    )
+    optimiser = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(learning_rate, weight_decay=weight_decay))
     return gradient(loss, optimiser)
 
 
@@ -221,8 +219,8 @@ class SeriesEstimator(Estimator):
         series = as_series(data)
         if len(series.channels) != len(self.channels_):
             raise ValueError(
-                f"The series have channels {series.channels}, but the model was fitted on {self.channels_}. Give the same "
-                "channels in the same order."
+                f"The series have channels {series.channels}, but the model was fitted on {self.channels_}. Give the "
+                "same channels in the same order."
             )
         if (series.static is None) != (self.static_size_ == 0) or (
             series.static is not None and series.static.shape[-1] != self.static_size_

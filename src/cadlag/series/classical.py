@@ -8,8 +8,8 @@ import numpy as np
 
 from cadlag.data import IrregularSeries
 from cadlag.paths import linear
-from cadlag.series.classifier import _check_labels, class_names
 from cadlag.series._estimator import as_series
+from cadlag.series.classifier import _check_labels, class_names
 from cadlag.train import Estimator
 
 
@@ -51,7 +51,9 @@ class MiniRocket(Estimator):
 
     def save(self, path: Any) -> None:
         """Refused: the fitted object belongs to aeon, and pickles are not written."""
-        raise TypeError("MiniRocket cannot be saved without a pickle; fit it again, or save one of cadlag's own models.")
+        raise TypeError(
+            "MiniRocket cannot be saved without a pickle; fit it again, or save one of cadlag's own models."
+        )
 
 
 def _stretched(series: IrregularSeries, length: int) -> np.ndarray:

@@ -70,9 +70,7 @@ class SeriesClassifier(SeriesEstimator):
         train, validation = hold_out(series, self._training())
         train = self._remember(train)
         held = None if validation is None else self.preparation_(validation, self.dtype_)
-        network = build_network(
-            self.model, train, len(self.classes_), key=jr.key(self.seed), dropout=self.dropout
-        )
+        network = build_network(self.model, train, len(self.classes_), key=jr.key(self.seed), dropout=self.dropout)
         self.model_, self.history_ = train_network(network, train, cross_entropy, self._training(), held)
         return self
 
@@ -93,8 +91,8 @@ class SeriesClassifier(SeriesEstimator):
         unseen = sorted(set(truth.tolist()) - set(self.classes_.tolist()), key=str)
         if unseen:
             raise ValueError(
-                f"The labels {unseen} did not occur in training (classes {self.classes_.tolist()}); no model could predict "
-                "them. Leave those series out, or fit on a part that has them."
+                f"The labels {unseen} did not occur in training (classes {self.classes_.tolist()}); no model could "
+                "predict them. Leave those series out, or fit on a part that has them."
             )
         return float(np.mean(self.predict(X) == truth))
 
@@ -126,7 +124,8 @@ def _check_labels(series: IrregularSeries) -> tuple:
     if len(present) < 2:
         name = classes[int(present[0])] if len(present) else "none"
         raise ValueError(
-            f"All {len(series)} series have one class ({name}); a classifier needs at least two. Check the label column."
+            f"All {len(series)} series have one class ({name}); a classifier needs at least two. "
+            "Check the label column."
         )
     return classes
 
@@ -135,5 +134,7 @@ def _classes(series: IrregularSeries) -> tuple:
     if series.labels is None:
         raise ValueError("The series have no labels; give y, or read the data with a label column.")
     if series.classes is None:
-        raise ValueError("The labels are real numbers, not classes; use SeriesRegressor, or give integer or text labels.")
+        raise ValueError(
+            "The labels are real numbers, not classes; use SeriesRegressor, or give integer or text labels."
+        )
     return series.classes

@@ -75,9 +75,7 @@ class SeriesForecaster(SeriesEstimator):
         train, validation = hold_out(windows, self._training())
         prepared = self._remember(train)
         held = None if validation is None else self._pair(self.preparation_(validation, self.dtype_))
-        network = build_network(
-            self.model, prepared, len(self.channels_), key=jr.key(self.seed), dropout=self.dropout
-        )
+        network = build_network(self.model, prepared, len(self.channels_), key=jr.key(self.seed), dropout=self.dropout)
         data = self._pair(prepared)
         self.model_, self.history_ = train_network(network, data, forecast_error, self._training(), held)
         return self

@@ -110,4 +110,4 @@ def _scan(cell: Callable, h0: Array, inputs: object, series: IrregularSeries, fi
         return h, (None if final else h)
 
     h, states = jax.lax.scan(row, h0, (inputs, valid_rows(series)))
-    return h if final else states
+    return h if states is None else states

@@ -65,9 +65,7 @@ class SeriesRegressor(SeriesEstimator):
         held = None
         if validation is not None:
             held = self._with_targets(self.preparation_(validation, self.dtype_), validation)
-        network = build_network(
-            self.model, train, targets.shape[1], key=jr.key(self.seed), dropout=self.dropout
-        )
+        network = build_network(self.model, train, targets.shape[1], key=jr.key(self.seed), dropout=self.dropout)
         self.model_, self.history_ = train_network(network, train, squared_error, self._training(), held)
         return self
 
@@ -94,6 +92,7 @@ def squared_error(network: SeriesNetwork, batch: IrregularSeries, key: PRNGKeyAr
     """Mean squared error over a batch of series with targets (series, targets)."""
     keys = jr.split(key, batch.times.shape[0])
     predicted = jax.vmap(lambda s, k: network.last(s, key=k, training=True))(batch, keys)
+    assert batch.labels is not None
     return jnp.mean((predicted - batch.labels) ** 2), {}
 
 

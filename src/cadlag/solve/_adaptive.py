@@ -100,11 +100,7 @@ def _statistics(process: AbstractProcess, args: Any, made: Any, solver: Any, tol
     fsal = int(bool(getattr(tableau, "fsal", False)))
     evaluations = counts["num_steps"] * (stages - fsal) + fsal
     error = stiffness = sizes = None
-    if (
-        isinstance(solver, diffrax.AbstractERK)
-        and process.noise is NoiseKind.none
-        and isinstance(made.ts, list)
-    ):
+    if isinstance(solver, diffrax.AbstractERK) and process.noise is NoiseKind.none and isinstance(made.ts, list):
         times, states = made.ts[2], made.ys[2]
         here, there = times[:-1], times[1:]
         real = jnp.isfinite(there)
@@ -112,9 +108,7 @@ def _statistics(process: AbstractProcess, args: Any, made: Any, solver: Any, tol
         start = jnp.where(jnp.isfinite(here), here, jnp.zeros_like(here))
         safe = jax.tree.map(lambda y: _where_rows(jnp.isfinite(here), y[:-1], y[0]), states)
         estimate = jax.vmap(
-            lambda t, y, step: one_step(
-                process, t, y, step, args=args, stepper=RungeKutta(solver), tolerance=tolerance
-            )
+            lambda t, y, step: one_step(process, t, y, step, args=args, stepper=RungeKutta(solver), tolerance=tolerance)
         )(start, safe, h)
         mask = lambda x: None if x is None else jnp.where(real, x, jnp.zeros_like(x))  # noqa: E731
         error, stiffness, sizes = mask(estimate.error), mask(estimate.stiffness), jnp.abs(h)
@@ -122,6 +116,4 @@ def _statistics(process: AbstractProcess, args: Any, made: Any, solver: Any, tol
 
 
 def _where_rows(keep: Array, rows: Array, other: Array) -> Array:
-    return jnp.where(
-        keep.reshape(-1, *[1] * (rows.ndim - 1)), rows, jnp.broadcast_to(other[None], rows.shape)
-    )
+    return jnp.where(keep.reshape(-1, *[1] * (rows.ndim - 1)), rows, jnp.broadcast_to(other[None], rows.shape))

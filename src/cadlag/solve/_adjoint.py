@@ -94,6 +94,4 @@ class Backsolve(AbstractAdjoint):
 
     def loop(self, body: Callable, carry: PyTree, xs: PyTree, length: int) -> tuple[PyTree, PyTree]:
         """Not a scan: solved by Diffrax."""
-        raise TypeError(
-            "Backsolve() is solved by Diffrax; give an ODE, or a Stratonovich SDE on a BrownianTree."
-        )
+        raise TypeError("Backsolve() is solved by Diffrax; give an ODE, or a Stratonovich SDE on a BrownianTree.")

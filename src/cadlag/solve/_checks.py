@@ -7,6 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, PyTree
 
 from cadlag.paths import AbstractPath
@@ -21,7 +22,7 @@ from cadlag.solve._terms import check_diffrax_solver
 
 def concrete(x: Any) -> bool:
     """Whether values can be looked at."""
-    return not isinstance(x, jax.core.Tracer)
+    return not isinstance(x, Tracer)
 
 
 def check_times(ts: Any, y0: PyTree[Array]) -> tuple[Array, PyTree[Array]]:
@@ -42,9 +43,7 @@ def check_times(ts: Any, y0: PyTree[Array]) -> tuple[Array, PyTree[Array]]:
             raise ValueError("ts goes forwards and backwards; output times must be monotone.")
     ts = jnp.asarray(ts)
     if ts.ndim != 1 or ts.shape[0] < 2:
-        raise ValueError(
-            f"ts has shape {ts.shape}; expected (times,) with at least two. Batch `solve` with jax.vmap."
-        )
+        raise ValueError(f"ts has shape {ts.shape}; expected (times,) with at least two. Batch `solve` with jax.vmap.")
     real = jnp.finfo(leaves[0].dtype).dtype
     return ts.astype(real), y0
 
@@ -56,9 +55,7 @@ def check_drift(process: AbstractProcess, t: Array, y0: PyTree[Array], args: Any
         return
     shape = lambda tree: jax.tree.map(lambda a: tuple(jnp.shape(a)), tree)  # noqa: E731
     if jax.tree.structure(f) != jax.tree.structure(y0) or shape(f) != shape(y0):
-        raise ValueError(
-            f"The drift has shape {shape(f)}, but the state has shape {shape(y0)}; they must be equal."
-        )
+        raise ValueError(f"The drift has shape {shape(f)}, but the state has shape {shape(y0)}; they must be equal.")
 
 
 def random_kinds(process: AbstractProcess, driver: Any) -> list[NoiseKind]:
@@ -97,7 +94,8 @@ def check_stepper(
             raise ValueError("Statistics are not kept by Reversible(); use Direct() or Checkpointed().")
     if between is not None and _has_memory(stepper):
         raise ValueError(
-            f"`between` changes the state behind the back of {name}, which remembers the last step. Use a one-step method."
+            f"`between` changes the state behind the back of {name}, which remembers the last step. Use a "
+            "one-step method."
         )
 
 
@@ -105,9 +103,7 @@ def _check_noise(process: AbstractProcess, stepper: AbstractStepper, random: lis
     name = type(stepper).__name__
     one_noise = bool(random) and not isinstance(process.noise, tuple)
     if not stepper.takes_paths and process.noise is not NoiseKind.none and not one_noise:
-        raise ValueError(
-            f"{name} takes one Brownian driver, not a path or several drivers. Use EulerMaruyama or Heun."
-        )
+        raise ValueError(f"{name} takes one Brownian driver, not a path or several drivers. Use EulerMaruyama or Heun.")
     for kind in random:
         if kind not in stepper.noises:
             allowed = ", ".join(sorted(k.name for k in stepper.noises))
@@ -145,22 +141,16 @@ def check_diffrax(
 ) -> None:
     """Refuse what does not go together with a Diffrax solver."""
     if between is not None:
-        raise ValueError(
-            "`between` acts after fixed steps of our steppers; it is not available with Diffrax solvers."
-        )
+        raise ValueError("`between` acts after fixed steps of our steppers; it is not available with Diffrax solvers.")
     if isinstance(adjoint, Reversible):
         raise ValueError("Reversible() needs stepper=ReversibleHeun() and fixed steps.")
     multiplicative = any(kind is not NoiseKind.additive for kind in random)
     check_diffrax_solver(process, solver, multiplicative, bool(random))
     if random and isinstance(steps, AdaptiveSteps) and steps.dt0 is None:
-        raise ValueError(
-            "AdaptiveSteps for a stochastic equation needs dt0: the first step cannot be guessed."
-        )
+        raise ValueError("AdaptiveSteps for a stochastic equation needs dt0: the first step cannot be guessed.")
     chosen_by_error = isinstance(steps, AdaptiveSteps) and steps.controller is None
     if chosen_by_error and not isinstance(solver, diffrax.AbstractAdaptiveSolver):
-        raise ValueError(
-            f"{type(solver).__name__} has no error estimate to choose steps by; use fixed steps."
-        )
+        raise ValueError(f"{type(solver).__name__} has no error estimate to choose steps by; use fixed steps.")
 
 
 def distinct(grid: Array) -> Array:

@@ -6,6 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
+from jax.core import Tracer
 from jaxtyping import Array
 
 from cadlag.paths import AbstractPath
@@ -31,9 +32,7 @@ def make_drivers(
         return ()
     given = driver if isinstance(driver, tuple) else (driver,)
     if driver is not None and len(given) != len(kinds):
-        raise ValueError(
-            f"The process declares {len(kinds)} noise kinds, but {len(given)} drivers were given."
-        )
+        raise ValueError(f"The process declares {len(kinds)} noise kinds, but {len(given)} drivers were given.")
     if driver is None:
         given = (None,) * len(kinds)
     g = eqx.filter_eval_shape(process.diffusion, ts[0], y0, args)
@@ -80,7 +79,7 @@ def _check_driver(kind: NoiseKind, struct: Any, one: Any, y0: Any, grid: Any, ts
 def _tree_tolerance(ts: Array, adaptive: Any) -> float:
     if adaptive is not None and adaptive.dt_min is not None:
         return adaptive.dt_min / 2
-    if isinstance(ts, jax.core.Tracer):
+    if isinstance(ts, Tracer):
         raise ValueError(
             "With traced output times the resolution of the noise is unknown: give AdaptiveSteps a dt_min, or pass a "
             "BrownianTree as driver."

@@ -160,7 +160,7 @@ def _solution(problem: FixedProblem, ys: Any, estimates: Any, last: Any, start_u
     end = jax.tree.map(lambda y: jax.lax.stop_gradient(y[-1]), ys)
     # The time alone does not tell: a padded grid repeats its last time.
     reached = (last[0] == problem.grid[-1]) & all_finite(end)
-    result = RESULTS.where(reached, RESULTS.successful, RESULTS.nonfinite_state)
+    result = RESULTS.where(reached, RESULTS.successful, RESULTS.nonfinite_state)  # pyright: ignore[reportArgumentType]
     stats = None
     if problem.tolerance is not None:
         count = problem.steps * problem.stepper.evaluations + start_up
@@ -178,8 +178,9 @@ def _solution(problem: FixedProblem, ys: Any, estimates: Any, last: Any, start_u
 def _solve_reversible(problem: FixedProblem, split: Any, tables: list) -> Solution:
     emit = problem.every != problem.steps
     y1, emitted = reversible_loop(problem, split, tables, emit)
-    if emitted is not None and problem.every not in (None, 1):
-        emitted = jax.tree.map(lambda y: y[problem.every - 1 :: problem.every], emitted)
+    every = problem.every or 1
+    if emitted is not None and every > 1:
+        emitted = jax.tree.map(lambda y: y[every - 1 :: every], emitted)
     ys = _outputs(problem, y1, emitted)
     ok = all_finite(jax.lax.stop_gradient(y1))
     keep = lambda new, old: jax.lax.stop_gradient(jnp.where(ok, new, old))  # noqa: E731

@@ -64,9 +64,7 @@ def one_step(
     """
     stepper = RungeKutta(diffrax.Tsit5()) if stepper is None else stepper
     if not stepper.estimates_error:
-        raise ValueError(
-            f"{type(stepper).__name__} has no local error estimate; use e.g. Heun or a Runge-Kutta pair."
-        )
+        raise ValueError(f"{type(stepper).__name__} has no local error estimate; use e.g. Heun or a Runge-Kutta pair.")
     dtype = jax.tree.leaves(y)[0].dtype
     t0, h = jnp.asarray(t, dtype), jnp.asarray(h, dtype)
     field, step = Field(process, args), Step(t0, t0 + h, h, dx, area)
@@ -77,9 +75,7 @@ def one_step(
     return StepEstimate(y1, scaled, stiffness(stepper, field, y, state, step))
 
 
-def stiffness(
-    stepper: AbstractStepper, field: Field, y: PyTree[Array], state: Any, step: Step
-) -> Array | None:
+def stiffness(stepper: AbstractStepper, field: Field, y: PyTree[Array], state: Any, step: Step) -> Array | None:
     """Shampine's estimate over one step, or None where the stepper has no two stages at its end."""
     if not isinstance(stepper, RungeKutta):
         return None
@@ -92,9 +88,7 @@ def stiffness(
     top, bottom = _rms(sub(increments[j], increments[i])), _rms(sub(values[j], values[i]))
     width = jnp.where(step.h == 0, jnp.ones_like(step.h), jnp.abs(step.h))
     safe = bottom > 0
-    return jnp.where(
-        safe, top / (width * jnp.where(safe, bottom, jnp.ones_like(bottom))), jnp.zeros_like(top)
-    )
+    return jnp.where(safe, top / (width * jnp.where(safe, bottom, jnp.ones_like(bottom))), jnp.zeros_like(top))
 
 
 def _rms(tree: PyTree[Array]) -> Array:

@@ -160,7 +160,8 @@ def diffusion_struct(kind: NoiseKind, g: Any, y0: PyTree[Array]) -> Any:
     if shape is None or state is None or len(shape) != len(state) + 1 or shape[: len(state)] != state:
         raise ValueError(
             f"The diffusion has shape {_shapes(g)} for noise of kind {kind.name}, and the state has shape "
-            f"{_shapes(y0)}. Expected (state, noise), that is the state's shape with one axis more, or a lineax operator."
+            f"{_shapes(y0)}. Expected (state, noise), that is the state's shape with one axis more, or a lineax "
+            "operator."
         )
     return jax.ShapeDtypeStruct(shape[len(state) :], g.dtype)
 

@@ -45,7 +45,8 @@ class Reversed(AbstractProcess):
         g = self.process.diffusion(t, y, args)
         if isinstance(g, lx.AbstractLinearOperator):
             return g.mv(g.transpose().mv(score))
-        if elementwise(self.process.noise, g, y):
+        kind = self.process.noise
+        if isinstance(kind, NoiseKind) and elementwise(kind, g, y):
             return jax.tree.map(lambda gi, si: gi * gi * si, g, score)
         return g @ (g.T @ score)
 
@@ -57,9 +58,7 @@ class Reversed(AbstractProcess):
         return g * self.level if isinstance(g, lx.AbstractLinearOperator) else scale(self.level, g)
 
 
-def reverse(
-    process: AbstractProcess, score: Callable, t1: Any, *, noise_level: float = 1.0
-) -> AbstractProcess:
+def reverse(process: AbstractProcess, score: Callable, t1: Any, *, noise_level: float = 1.0) -> AbstractProcess:
     """The process backwards in time from t1, given the score of its marginals; solve it for s from 0 to t1.
 
     **Arguments:**
@@ -72,9 +71,7 @@ def reverse(
     **Raises:** `ValueError` for other kinds of noise and negative levels. Anderson, Stoch. Proc. Appl. 12 (1982).
     """
     if process.noise not in (NoiseKind.additive, NoiseKind.diagonal):
-        kind = (
-            "several drivers" if isinstance(process.noise, tuple) else f"noise of kind {process.noise.name}"
-        )
+        kind = "several drivers" if isinstance(process.noise, tuple) else f"noise of kind {process.noise.name}"
         raise ValueError(
             f"reverse needs a process with additive or diagonal noise, not {kind}: the divergence of g gᵀ takes a full "
             "Jacobian otherwise. Write the reversed drift yourself, or change variables so that the noise is additive."

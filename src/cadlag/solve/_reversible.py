@@ -21,9 +21,7 @@ def reversible_loop(problem: Any, split: Any, tables: list, emit: bool) -> tuple
     """State at the end and, with `emit`, after each step."""
     grid = eqx.internal.nondifferentiable(problem.grid, name="`ts` or the grid of steps under Reversible()")
     lazy = tuple(d if isinstance(d, BrownianGrid) else None for d in problem.drivers)
-    rows = tuple(
-        None if isinstance(d, BrownianGrid) else driver_increments(d, grid, False)[0] for d in problem.drivers
-    )
+    rows = tuple(None if isinstance(d, BrownianGrid) else driver_increments(d, grid, False)[0] for d in problem.drivers)
     for noise in lazy:
         if noise is not None and noise.grid is not problem.grid:
             noise.check_steps(problem.grid)
@@ -31,9 +29,7 @@ def reversible_loop(problem: Any, split: Any, tables: list, emit: bool) -> tuple
     # A Python number under `jax.grad` is an array on the way there only; the copy is one on the way back too.
     rest = [jnp.array(x) if eqx.is_inexact_array(x) else x for x in rest]
     # A table's values at grid points: the left node of every step, and the right node of the last.
-    points = [
-        jax.tree.map(lambda left, right: jnp.concatenate([left, right[-1:]]), *table) for table in tables
-    ]
+    points = [jax.tree.map(lambda left, right: jnp.concatenate([left, right[-1:]]), *table) for table in tables]
     differentiable = (problem.y0, rest, points, rows)
     drivers = jax.lax.stop_gradient(StepDrivers(lazy, problem.grid, problem.steps))
     return _loop(differentiable, grid, drivers, (treedef, tuple(is_path)), problem.stepper, emit)
@@ -49,9 +45,7 @@ def _pick(tree: Any, i: Any) -> Any:
     return jax.tree.map(lambda x: x[i], tree)
 
 
-def _forward(
-    vjp_arg: Any, grid: Array, drivers: StepDrivers, structure: Any, stepper: Any, emit: bool
-) -> Any:
+def _forward(vjp_arg: Any, grid: Array, drivers: StepDrivers, structure: Any, stepper: Any, emit: bool) -> Any:
     y0, rest, points, rows = vjp_arg
     start = _field(rest, _pick(points, 0), structure, grid[0])
     state = stepper.init(start, grid[0], y0)
@@ -73,9 +67,7 @@ def _loop(vjp_arg: Any, grid: Any, drivers: Any, structure: Any, stepper: Any, e
 
 
 @_loop.def_fwd
-def _loop_fwd(
-    perturbed: Any, vjp_arg: Any, grid: Any, drivers: Any, structure: Any, stepper: Any, emit: Any
-) -> Any:
+def _loop_fwd(perturbed: Any, vjp_arg: Any, grid: Any, drivers: Any, structure: Any, stepper: Any, emit: Any) -> Any:
     return _forward(vjp_arg, grid, drivers, structure, stepper, emit)
 
 
@@ -164,6 +156,4 @@ def _row_gradients(d_dx: Any, drivers: StepDrivers, rows: tuple[Any, ...]) -> Py
     if not rows:
         return ()
     parts = (d_dx,) if len(rows) == 1 else d_dx
-    return tuple(
-        None if noise is not None else part for noise, part in zip(drivers.noises, parts, strict=True)
-    )
+    return tuple(None if noise is not None else part for noise, part in zip(drivers.noises, parts, strict=True))

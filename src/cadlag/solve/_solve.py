@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 import diffrax
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from cadlag.solve._adaptive import solve_diffrax
@@ -89,9 +89,7 @@ def solve(
         grid, every = _fixed_grid(ts, steps)
         check_direction(stepper, grid)
         drivers = make_drivers(process, y0, args, driver, key, grid, ts)
-        problem = FixedProblem(
-            process, args, y0, ts, grid, drivers, stepper, adjoint, between, key, every, tolerance
-        )
+        problem = FixedProblem(process, args, y0, ts, grid, drivers, stepper, adjoint, between, key, every, tolerance)
         return finish(solve_fixed(problem), throw)
     check_diffrax(process, stepper, steps, adjoint, between, random)
     refuse_tables((process, args))
@@ -105,17 +103,16 @@ def _fixed_grid(ts: Array, steps: Any) -> tuple[Array, int | None]:
     """End points of the steps, and after how many steps an output is due (None: read outputs off the states)."""
     if isinstance(steps, FixedSteps):
         grid = steps.grid.astype(ts.dtype)
-        both = [x for x in (grid, ts) if isinstance(x, jax.core.Tracer)]
+        both = [x for x in (grid, ts) if isinstance(x, Tracer)]
         if not both:
             ends = np.asarray(grid)[[0, -1]]
             if not np.allclose(ends, np.asarray(ts)[[0, -1]]):
-                raise ValueError(
-                    f"FixedSteps goes from {ends[0]} to {ends[1]}, but ts from {ts[0]} to {ts[-1]}."
-                )
+                raise ValueError(f"FixedSteps goes from {ends[0]} to {ends[1]}, but ts from {ts[0]} to {ts[-1]}.")
         return grid, (grid.shape[0] - 1 if ts.shape[0] == 2 else None)
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
         raise ValueError(
-            f"steps={steps!r}; expected a positive integer (steps between two output times), FixedSteps or AdaptiveSteps."
+            f"steps={steps!r}; expected a positive integer (steps between two output times), FixedSteps or "
+            "AdaptiveSteps."
         )
     if steps == 1:
         return ts, 1

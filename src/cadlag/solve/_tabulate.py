@@ -77,10 +77,7 @@ def restore(split: Any, rows: list, nodes: tuple[float, ...], t0: Array, h: Arra
     """The tree again, with every path replaced by its row of one step."""
     rest, treedef, is_path = split
     rows_left = iter(rows)
-    leaves = [
-        _Row(next(rows_left), nodes, t0, h) if path else leaf
-        for leaf, path in zip(rest, is_path, strict=True)
-    ]
+    leaves = [_Row(next(rows_left), nodes, t0, h) if path else leaf for leaf, path in zip(rest, is_path, strict=True)]
     return jax.tree.unflatten(treedef, leaves)
 
 

@@ -75,9 +75,7 @@ def _levy_area(solver: Any) -> Any:
     for concrete in (diffrax.BrownianIncrement, diffrax.SpaceTimeLevyArea, diffrax.SpaceTimeTimeLevyArea):
         if issubclass(concrete, wanted):
             return concrete
-    raise ValueError(
-        f"{type(solver).__name__} needs {wanted.__name__}, which no Brownian path here can give."
-    )
+    raise ValueError(f"{type(solver).__name__} needs {wanted.__name__}, which no Brownian path here can give.")
 
 
 def default_solver(process: AbstractProcess, random: bool) -> Any:

@@ -41,11 +41,9 @@ class Encoder:
             return {"kind": "name", "name": name_of(x)}
         if isinstance(x, functools.partial) and not x.args:
             return {"kind": "partial", "name": name_of(x.func), "keywords": self._pairs(x.keywords, where)}
-        if type(x) in (list, tuple):
-            return {
-                "kind": type(x).__name__,
-                "items": [self.encode(v, f"{where}[{i}]") for i, v in enumerate(x)],
-            }
+        if type(x) is list or type(x) is tuple:
+            items = [self.encode(v, f"{where}[{i}]") for i, v in enumerate(x)]
+            return {"kind": type(x).__name__, "items": items}
         if type(x) is dict:
             return {"kind": "dict", "items": self._pairs(x, where)}
         if dataclasses.is_dataclass(x):
@@ -151,11 +149,7 @@ class Decoder:
 
     def _host(self, tree: dict) -> np.ndarray:
         host = self.arrays[tree["array"]]
-        return (
-            host
-            if tree["dtype"] == "str" or host.dtype.name == tree["dtype"]
-            else host.view(_dtype(tree["dtype"]))
-        )
+        return host if tree["dtype"] == "str" or host.dtype.name == tree["dtype"] else host.view(_dtype(tree["dtype"]))
 
     def _decode_numpy(self, tree: dict) -> np.ndarray:
         return self._host(tree)

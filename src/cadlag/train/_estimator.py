@@ -43,9 +43,7 @@ class Estimator:
         for full, value in params.items():
             name, _, inner = full.partition("__")
             if name not in known:
-                raise ValueError(
-                    f"{type(self).__name__}.set_params: no setting {name!r}; there are {sorted(known)}."
-                )
+                raise ValueError(f"{type(self).__name__}.set_params: no setting {name!r}; there are {sorted(known)}.")
             if inner:
                 getattr(self, name).set_params(**{inner: value})
             else:
@@ -94,14 +92,10 @@ class Estimator:
         own = {cls.__name__: cls} | dict(parts or {})
         content = load(path, own)
         if not isinstance(content, dict) or set(content) != {"estimator", "settings", "learnt"}:
-            raise ValueError(
-                f"{cls.__name__}.load: {path} holds a module, not an estimator; use cadlag.train.load."
-            )
+            raise ValueError(f"{cls.__name__}.load: {path} holds a module, not an estimator; use cadlag.train.load.")
         found = resolve(content["estimator"], own)
         if not (isinstance(found, type) and issubclass(found, cls)):
-            raise ValueError(
-                f"{cls.__name__}.load: {path} holds a {content['estimator']!r}; load it with that class."
-            )
+            raise ValueError(f"{cls.__name__}.load: {path} holds a {content['estimator']!r}; load it with that class.")
         estimator = found(**content["settings"])
         for name, value in content["learnt"].items():
             setattr(estimator, name, value)

@@ -113,8 +113,7 @@ class ReduceOnPlateau(AbstractHook):
     def __init__(self, monitor: str, patience: int, *, factor: float = 0.5, minimum: float = 0.0):
         if not 0 < factor < 1 or patience < 1:
             raise ValueError(
-                f"ReduceOnPlateau: got factor={factor}, patience={patience}; "
-                "expected 0 < factor < 1 <= patience."
+                f"ReduceOnPlateau: got factor={factor}, patience={patience}; expected 0 < factor < 1 <= patience."
             )
         self.monitor, self.patience, self.factor, self.minimum = monitor, patience, factor, minimum
         self.start()

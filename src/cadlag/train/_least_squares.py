@@ -42,9 +42,7 @@ class _LeastSquares(AbstractUpdate):
         return UpdateState(unknowns, damping, None, None, state.step + 1), info
 
 
-def _damped_step(
-    J: Float[Array, "m n"], r: Float[Array, " m"], damping: Float[Array, ""]
-) -> Float[Array, " n"]:
+def _damped_step(J: Float[Array, "m n"], r: Float[Array, " m"], damping: Float[Array, ""]) -> Float[Array, " n"]:
     """Solve `(JᵀJ + λI) δ = -Jᵀr` as a stacked least-squares problem, which does not square the condition."""
     n = J.shape[1]
     A = jnp.concatenate([J, jnp.sqrt(damping) * jnp.eye(n, dtype=J.dtype)])

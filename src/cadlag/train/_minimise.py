@@ -113,9 +113,7 @@ def minimise(
     carries its own gradient; `fit` measures that and chooses.
     """
     source_state = start_source(source, key)
-    state, _, infos = advance(
-        update, state, source, source_state, steps, key=key, until=until, checkpoint=checkpoint
-    )
+    state, _, infos = advance(update, state, source, source_state, steps, key=key, until=until, checkpoint=checkpoint)
     return state, infos
 
 

@@ -76,9 +76,7 @@ def _unknowns(states: dict[str, Any]) -> dict[str, PyTree]:
     return {name: state.unknowns for name, state in states.items()}
 
 
-def _turn(
-    player: Player, name: str, state: Any, unknowns: dict, batch: PyTree, key: PRNGKeyArray
-) -> tuple[Any, Info]:
+def _turn(player: Player, name: str, state: Any, unknowns: dict, batch: PyTree, key: PRNGKeyArray) -> tuple[Any, Info]:
     """Let one party make its moves of this round; the info is that of its last move."""
 
     def move(state: Any, repeat: Int[Array, ""], key: PRNGKeyArray) -> tuple[Any, Info]:

@@ -57,9 +57,7 @@ class Lines(AbstractProgress):
             return
         self._last = now
         stream = sys.stderr if self.stream is None else self.stream
-        stream.write(
-            f"{self.label + ': ' if self.label else ''}step {taken}/{self._total}  {_values(info)}\n"
-        )
+        stream.write(f"{self.label + ': ' if self.label else ''}step {taken}/{self._total}  {_values(info)}\n")
         stream.flush()
 
     def stop(self) -> None:

@@ -118,9 +118,7 @@ class RunDir:
         try:
             return {k: from_json(v) for k, v in json.loads(line).items()}
         except (ValueError, AttributeError):
-            raise ValueError(
-                f"run: {self.metrics_path} line {number} is not a JSON object: damaged."
-            ) from None
+            raise ValueError(f"run: {self.metrics_path} line {number} is not a JSON object: damaged.") from None
 
     def _read_config(self) -> dict[str, Any]:
         try:

@@ -149,14 +149,10 @@ def _part(result: FitResult, seed: int) -> FitResult:
     end = f"/{seed}"
     history = {n.removesuffix(end): v for n, v in result.history.items() if n == "step" or n.endswith(end)}
     records = jax.tree.map(lambda x: x[:, seed], result.records)
-    return FitResult(
-        pick(result.state.states, seed), history, result.result, records, pick(result.source_state, seed)
-    )
+    return FitResult(pick(result.state.states, seed), history, result.result, records, pick(result.source_state, seed))
 
 
-def _choose(
-    update: AbstractUpdate, make: Callable, source: Any, keys: Any, steps: int, folder: RunDir | None
-) -> bool:
+def _choose(update: AbstractUpdate, make: Callable, source: Any, keys: Any, steps: int, folder: RunDir | None) -> bool:
     """As recorded; else by timing ten steps of all seeds against ten steps of one, times the seeds."""
     known = {} if folder is None else folder.config["choices"].get("seeds", {})
     if known:

@@ -130,9 +130,7 @@ def check_loss(output: Any) -> tuple[Array, Info]:
         )
     value, aux = output
     if jnp.shape(value) != ():
-        raise ValueError(
-            f"loss: its first output has shape {jnp.shape(value)}, expected a scalar; take a mean."
-        )
+        raise ValueError(f"loss: its first output has shape {jnp.shape(value)}, expected a scalar; take a mean.")
     taken = {"loss", "grad_norm"} & set(aux)
     if taken:
         raise ValueError(f"loss: the dict holds {sorted(taken)}, names that the update writes; rename them.")
