@@ -101,7 +101,9 @@ def measure_cost(process, nets, adjoint, stepper, steps, repetitions):
         def one(y, k):
             if not noisy:
                 return loss(arrays, y, None)
-            return loss(arrays, y, BrownianTree(0.0, 1.0, (STATE,), tol=0.5 / steps, key=k) if tree else k)
+            return loss(
+                arrays, y, BrownianTree(jnp.float32(0), jnp.float32(1), (STATE,), tol=0.5 / steps, key=k) if tree else k
+            )
 
         return jnp.mean(jax.vmap(one)(y0, keys))
 

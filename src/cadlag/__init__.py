@@ -11,7 +11,6 @@ __version__ = "0.1.0"
 _ROOMS = (
     "paths",
     "nn",
-    "metrics",
     "data",
     "solve",
     "equations",
@@ -22,11 +21,25 @@ _ROOMS = (
 )
 
 
+# The verbs and base nouns that everyone needs.
+_NAMES = {
+    "Estimator": "train",
+    "IrregularSeries": "data",
+    "fit": "train",
+    "load": "train",
+    "minimise": "train",
+    "read_series": "data",
+    "save": "train",
+}
+
+
 def __getattr__(name: str) -> Any:
     if name in _ROOMS:
         return importlib.import_module(f"cadlag.{name}")
-    raise AttributeError(f"module 'cadlag' has no attribute {name!r}; its rooms are {', '.join(_ROOMS)}")
+    if name in _NAMES:
+        return getattr(importlib.import_module(f"cadlag.{_NAMES[name]}"), name)
+    raise AttributeError(f"module 'cadlag' has no attribute {name!r}; it has {', '.join(__dir__())}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*_ROOMS, "__version__"])
+    return sorted([*_ROOMS, *_NAMES, "__version__"])

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from cadlag.data import IrregularSeries
-from cadlag.paths import hermite
+from cadlag.paths import BrownianGrid, hermite, natural_cubic
 from cadlag.series import GRU, GRUD, GSDE, LNSDE, LSDE, NeuralCDE, NeuralODE, NeuralSDE
-from cadlag.solve import AdaptiveSteps, EulerMaruyama, solve
+from cadlag.solve import AdaptiveSteps, Direct, EulerMaruyama, Reversible, ReversibleHeun, solve, to_stratonovich
 
 MODELS = {
     "lsde": partial(LSDE, hidden_size=5, depth=2),
@@ -190,3 +190,28 @@ def test_one_step_a_gap_without_the_path_is_one_with_it(name):
     y0 = model.initial(path.evaluate(s.times[0]), None)
     through_path = solve(model.process(path), y0, s.times, key=key, stepper=EulerMaruyama()).ys
     np.testing.assert_allclose(run(model, s, key), through_path, rtol=1e-10)
+
+
+def test_parts_nobody_put_together_compose():
+    """A geometric stable SDE in Stratonovich form, stepped by reversible Heun with its O(1) backward pass, steered by
+    a natural spline instead of a Hermite cubic, on a Brownian path that a finer solver shares.
+    """
+    s, w = example(), BrownianGrid(jnp.linspace(0.0, 1.0, 257), (5,), key=jr.key(2))
+    spline = natural_cubic(*_control(s))
+    model = MODELS["gsde"](2, clip=False, key=jr.key(1))
+    y0 = jnp.array([0.5, 1.0, 1.5, 0.7, 0.9])
+
+    def end(m, adjoint, cells=4):
+        p = to_stratonovich(m.process(spline))
+        grid = w.every(cells)
+        return solve(p, y0, grid.step_grid, driver=grid, stepper=ReversibleHeun(), adjoint=adjoint).y1
+
+    direct, reversible = (
+        eqx.filter_jit(eqx.filter_grad(lambda m, a=a: jnp.sum(end(m, a) ** 2)))(model) for a in (Direct(), Reversible())
+    )
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-10), reversible, direct)
+    assert max(float(jnp.max(jnp.abs(g))) for g in jax.tree.leaves(direct)) > 1e-6
+    ito = solve(model.process(spline), y0, w.grid, driver=w, stepper=EulerMaruyama()).y1
+    # Euler's strong error at 256 steps is of the order sqrt(1/256) times a factor below one.
+    np.testing.assert_allclose(end(model, Direct(), 1), ito, rtol=0.05)
+    assert jnp.all(ito > 0)

@@ -197,3 +197,10 @@ def test_conversion_between_calculi_keeps_the_path():
     exact = ito.solution(1.0, jnp.sum(noise.increments().dw, 0))
     np.testing.assert_allclose(through, exact, rtol=3e-3)
     np.testing.assert_allclose(back, exact, rtol=1e-4)
+
+
+def test_a_stepper_that_only_goes_forwards_does_so_under_jit():
+    """The grid is a constant of the compiled function; looking at it must not trace."""
+    process = SDE(lambda t, y, a: -y, lambda t, y, a: jnp.ones_like(y), NoiseKind.additive)
+    run = jax.jit(lambda key: solve(process, jnp.ones(1), [0.0, 1.0], key=key, steps=8, stepper=SRK()).y1)
+    assert jnp.all(jnp.isfinite(run(jax.random.key(0))))

@@ -96,3 +96,10 @@ def test_refused_at_the_door(name):
     call, kind, message = REFUSED[name]
     with pytest.raises(kind, match=message):
         call()
+
+
+def test_a_driver_of_another_precision_is_refused():
+    process = SDE(lambda t, y, a: -y, lambda t, y, a: y)
+    driver = BrownianGrid(jnp.linspace(0.0, 1.0, 5), (2,), key=jax.random.key(0))
+    with pytest.raises(TypeError, match=r"driver is of dtype \['float64'\].*\['float32'\]"):
+        solve(process, jnp.ones(2, jnp.float32), driver.step_grid, driver=driver)

@@ -38,7 +38,10 @@ class Curves:
 
 @dataclasses.dataclass(frozen=True)
 class Paths:
-    """Sample paths, one panel a label: `panels` maps it to curves over `times`, of shape (paths, times)."""
+    """Sample paths, one panel a label: `panels` maps it to curves over `times`, of shape (paths, times).
+
+    `reference`, of shape (times,), is drawn dashed in every panel.
+    """
 
     name: str
     caption: str
@@ -46,6 +49,7 @@ class Paths:
     panels: dict[str, Any]
     x_label: str = "time"
     y_label: str = ""
+    reference: Numbers | None = None
     kind: ClassVar[str] = "paths"
 
 

@@ -55,7 +55,7 @@ def pictures(figures: Figures) -> list[Picture]:
             Curves(
                 "accuracy",
                 "Accuracy against the share of values removed, mean over the sets; bands are one standard error over "
-                "seeds. Dashed: models that see the first value only.",
+                "seeds. Solid: ours. Dashed: baselines. Dotted: models that see the first value only.",
                 [_accuracy_line(a, f, rates) for a, f in figures.items()],
                 "share of values removed",
                 "accuracy",
@@ -101,11 +101,12 @@ def _ou_paths(figures: Figures) -> list[Picture]:
     shown = {a: next(iter(f.values()))["ou"]["sample"] for a, f in figures.items() if _has(f, "ou")}
     if not shown:
         return []
-    panels = {LABELS[a]: [s["truth"], *s["model"]] for a, s in shown.items()}
-    steps = len(next(iter(panels.values()))[0])
+    panels = {LABELS[a]: s["model"] for a, s in shown.items()}
+    truth = next(iter(shown.values()))["truth"]
+    steps = len(truth)
     times = [i / (steps - 1) for i in range(steps)]
-    caption = "One OU path (first curve of each panel) and what the model makes of it, under up to five noises."
-    return [Paths("ou-paths", caption, times, panels, "time", "value")]
+    caption = "One OU path (dashed) and what each model makes of it under five noises; without noise they coincide."
+    return [Paths("ou-paths", caption, times, panels, "time", "value", truth)]
 
 
 def _curves(figures: Figures) -> list[Picture]:

@@ -121,14 +121,17 @@ def sample_paths(
     *,
     x_label: str = "time",
     y_label: str = "",
+    reference: Sequence[float | int | None] | None = None,
     name: str = "paths",
 ) -> str:
-    """Sample paths, one panel a label, thin lines; all panels share their axes."""
+    """Sample paths, one panel a label, thin lines; all panels share their axes. `reference` is drawn in each,
+    dashed: what the paths are held against.
+    """
     columns = min(3, max(1, len(panels)))
     rows = max(1, math.ceil(len(panels) / columns))
     with style(name):
         figure, axes = _figure(rows, columns, 0.5 + 2.1 * rows)
-        limits = _limits(panels)
+        limits = _limits(panels if reference is None else {**panels, "": [reference]})
         for i, axis in enumerate(axes.flat):
             axis.set_visible(i < len(panels))
         for i, (label, paths) in enumerate(panels.items()):
@@ -136,6 +139,8 @@ def sample_paths(
             for j, path in enumerate(paths):
                 shade = 0.3 + 0.6 * (j % 3 == 0)
                 axis.plot(times, _numbers(path), color=PALETTE[i % len(PALETTE)], lw=0.9, alpha=shade)
+            if reference is not None:
+                axis.plot(times, _numbers(reference), color=INK, lw=1.2, ls=(0, (3, 2)))
             axis.set_title(label)
             axis.set_xlabel(x_label)
             axis.set_ylabel(y_label if i % columns == 0 else "")
@@ -206,7 +211,8 @@ def draw(picture: Mapping[str, Any]) -> str:
         labels = {"x_label": p["x_label"], "y_label": p["y_label"]}
         return curves(p["lines"], log_x=p["log_x"], log_y=p["log_y"], name=p["name"], **labels)
     if p["kind"] == "paths":
-        return sample_paths(p["times"], p["panels"], x_label=p["x_label"], y_label=p["y_label"], name=p["name"])
+        options = {key: p.get(key) for key in ("x_label", "y_label", "reference", "name")}
+        return sample_paths(p["times"], p["panels"], **options)
     if p["kind"] == "bars":
         options = {key: p[key] for key in ("x_label", "errors", "roles", "log", "name")}
         return bars(p["labels"], p["values"], **options)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
 from cadlag.solve._adjoint import AbstractAdjoint, Backsolve, Checkpointed, Direct
+from cadlag.solve._checks import equal_width
 from cadlag.solve._one_step import Tolerance, one_step
 from cadlag.solve._process import AbstractProcess, NoiseKind
 from cadlag.solve._runge_kutta import RungeKutta
@@ -29,10 +30,7 @@ def solve_diffrax(
     stats: Tolerance | None,
 ) -> Solution:
     """Integrate with `diffrax.diffeqsolve`, never raising; `solve` raises where asked."""
-    adaptive = isinstance(steps, AdaptiveSteps)
-    dt0 = steps.dt0 if adaptive else None
-    if dt0 is not None:
-        dt0 = jnp.where(ts[-1] >= ts[0], jnp.asarray(dt0, ts.dtype), -jnp.asarray(dt0, ts.dtype))
+    controller, dt0, max_steps = _stepping(steps, ts, adjoint)
     made = diffrax.diffeqsolve(
         make_terms(process, drivers, ts, solver),
         solver,
@@ -42,10 +40,10 @@ def solve_diffrax(
         y0,
         args,
         saveat=_save_at(ts, adjoint, stats),
-        stepsize_controller=steps.as_diffrax() if adaptive else diffrax.StepTo(steps.grid),
+        stepsize_controller=controller,
         adjoint=_diffrax_adjoint(adjoint),
         event=event,
-        max_steps=steps.max_steps if adaptive else steps.grid.shape[0],
+        max_steps=max_steps,
         throw=False,
     )
     made_ts, made_ys = _subs(made.ts), _subs(made.ys)
@@ -58,6 +56,20 @@ def solve_diffrax(
     if stats is not None:
         statistics = _statistics(process, args, made, solver, stats)
     return Solution(ts, made_ys[0], statistics, result, last)
+
+
+def _stepping(steps: AdaptiveSteps | FixedSteps, ts: Array, adjoint: AbstractAdjoint) -> tuple[Any, Any, int]:
+    """Controller, first step and the cap on steps, as Diffrax wants them."""
+    if isinstance(steps, AdaptiveSteps):
+        if steps.dt0 is None:
+            return steps.as_diffrax(), None, steps.max_steps
+        dt0 = jnp.asarray(steps.dt0, ts.dtype)
+        return steps.as_diffrax(), jnp.where(ts[-1] >= ts[0], dt0, -dt0), steps.max_steps
+    count = steps.grid.shape[0] - 1
+    if not isinstance(adjoint, Backsolve):
+        return diffrax.StepTo(steps.grid), None, count + 1
+    # The adjoint equation runs the other way, which a list of times cannot.
+    return diffrax.ConstantStepSize(), equal_width(steps.grid), 2 * count + 2
 
 
 def _save_at(ts: Array, adjoint: AbstractAdjoint, stats: Tolerance | None) -> diffrax.SaveAt:

@@ -25,6 +25,12 @@ def concrete(x: Any) -> bool:
     return not isinstance(x, Tracer)
 
 
+def known(x: Any) -> Array:
+    """An array whose values can still be looked at under jit, where any operation gives a tracer."""
+    with jax.ensure_compile_time_eval():
+        return jnp.asarray(x)
+
+
 def check_times(ts: Any, y0: PyTree[Array]) -> tuple[Array, PyTree[Array]]:
     """Output times and state as arrays; times in the state's real dtype."""
     y0 = jax.tree.map(jnp.asarray, y0)
@@ -41,11 +47,11 @@ def check_times(ts: Any, y0: PyTree[Array]) -> tuple[Array, PyTree[Array]]:
         gaps = np.diff(times) if times.ndim == 1 else np.zeros(0)
         if np.any(gaps > 0) and np.any(gaps < 0):
             raise ValueError("ts goes forwards and backwards; output times must be monotone.")
-    ts = jnp.asarray(ts)
+    ts = known(ts) if concrete(ts) else jnp.asarray(ts)
     if ts.ndim != 1 or ts.shape[0] < 2:
         raise ValueError(f"ts has shape {ts.shape}; expected (times,) with at least two. Batch `solve` with jax.vmap.")
     real = jnp.finfo(leaves[0].dtype).dtype
-    return ts.astype(real), y0
+    return (known(np.asarray(ts, real)) if concrete(ts) else ts.astype(real)), y0
 
 
 def check_drift(process: AbstractProcess, t: Array, y0: PyTree[Array], args: Any) -> None:
@@ -130,7 +136,10 @@ def _has_memory(stepper: AbstractStepper) -> bool:
 
 def check_direction(stepper: AbstractStepper, grid: Array) -> None:
     """Some steppers only go forwards."""
-    if not stepper.backwards and concrete(grid) and grid[-1] < grid[0]:
+    if stepper.backwards or not concrete(grid):
+        return
+    first, last = np.asarray(grid)[[0, -1]]
+    if last < first:
         raise ValueError(
             f"{type(stepper).__name__} does not step backwards in time; use Milstein, Heun or EulerMaruyama."
         )
@@ -158,3 +167,11 @@ def distinct(grid: Array) -> Array:
     if concrete(grid) and np.any(np.diff(np.asarray(grid)) == 0):
         raise ValueError("ts repeats a time, which Diffrax's fixed steps cannot do; use one of our steppers.")
     return grid
+
+
+def equal_width(grid: Array) -> Array:
+    """The width of the steps of a grid that Backsolve can take: known beforehand, and all the same."""
+    widths = np.diff(np.asarray(grid)) if concrete(grid) else np.zeros(0)
+    if not widths.size or not np.allclose(widths, widths.mean(), rtol=1e-3):
+        raise ValueError("Backsolve() takes equal fixed steps between times known beforehand, or AdaptiveSteps.")
+    return (grid[-1] - grid[0]) / widths.size

@@ -6,6 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
+import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array
 
@@ -74,6 +75,12 @@ def _check_driver(kind: NoiseKind, struct: Any, one: Any, y0: Any, grid: Any, ts
             f"The driver has shape {shapes(has)}, but the diffusion (noise of kind {kind.name}, state of shape "
             f"{shapes(y0)}) multiplies noise of shape {shapes(struct)}."
         )
+    dtypes = lambda s: [str(leaf.dtype) for leaf in jax.tree.leaves(s)]  # noqa: E731
+    if dtypes(has) != dtypes(struct):
+        raise TypeError(
+            f"The driver is of dtype {dtypes(has)}, but the diffusion multiplies noise of dtype {dtypes(struct)}. Make "
+            "the driver from times of the state's own dtype."
+        )
 
 
 def _tree_tolerance(ts: Array, adaptive: Any) -> float:
@@ -84,7 +91,8 @@ def _tree_tolerance(ts: Array, adaptive: Any) -> float:
             "With traced output times the resolution of the noise is unknown: give AdaptiveSteps a dt_min, or pass a "
             "BrownianTree as driver."
         )
-    return float(abs(ts[-1] - ts[0])) * 1e-5
+    first, last = np.asarray(ts)[[0, -1]]
+    return float(abs(last - first)) * 1e-5
 
 
 def driver_increments(driver: Any, grid: Array, levy_area: bool) -> tuple[Any, Any]:

@@ -17,7 +17,9 @@ from cadlag.solve._checks import (
     check_drift,
     check_stepper,
     check_times,
+    concrete,
     distinct,
+    known,
     random_kinds,
 )
 from cadlag.solve._drivers import make_drivers
@@ -102,7 +104,8 @@ def solve(
 def _fixed_grid(ts: Array, steps: Any) -> tuple[Array, int | None]:
     """End points of the steps, and after how many steps an output is due (None: read outputs off the states)."""
     if isinstance(steps, FixedSteps):
-        grid = steps.grid.astype(ts.dtype)
+        given = steps.grid
+        grid = known(np.asarray(given, ts.dtype)) if concrete(given) else given.astype(ts.dtype)
         both = [x for x in (grid, ts) if isinstance(x, Tracer)]
         if not both:
             ends = np.asarray(grid)[[0, -1]]
@@ -116,9 +119,12 @@ def _fixed_grid(ts: Array, steps: Any) -> tuple[Array, int | None]:
         )
     if steps == 1:
         return ts, 1
-    parts = jnp.arange(steps, dtype=ts.dtype) / steps
-    inner = ts[:-1, None] + parts[None] * jnp.diff(ts)[:, None]
-    return jnp.concatenate([inner.reshape(-1), ts[-1:]]), steps
+    xp: Any = np if concrete(ts) else jnp
+    times = xp.asarray(ts)
+    parts = xp.arange(steps, dtype=ts.dtype) / xp.asarray(steps, ts.dtype)
+    inner = times[:-1, None] + parts[None] * xp.diff(times)[:, None]
+    grid = xp.concatenate([inner.reshape(-1), times[-1:]])
+    return (known(grid) if concrete(ts) else grid), steps
 
 
 def _choose_stepper(

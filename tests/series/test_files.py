@@ -1,0 +1,94 @@
+"""From a CSV to predictions, as the command line does it."""
+
+import csv
+
+import numpy as np
+import pytest
+
+from cadlag.series._files import fit_file, predict_file
+
+STEPS = {"steps": 30}
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    """Sixteen series of two channels with gaps; the label is the sign of the first channel's level."""
+    path = tmp_path_factory.mktemp("data") / "visits.csv"
+    rng = np.random.default_rng(0)
+    with path.open("w", newline="") as file:
+        out = csv.writer(file)
+        out.writerow(["patient", "hours", "pulse", "pressure", "outcome", "score"])
+        for i in range(16):
+            level = 1.0 if i % 2 else -1.0
+            for t in range(rng.integers(4, 8)):
+                pulse = "" if rng.random() < 0.2 else f"{level + 0.1 * rng.standard_normal():.3f}"
+                out.writerow(
+                    [f"p{i}", t + 0.5, pulse, f"{rng.standard_normal():.3f}", "up" if i % 2 else "down", 3 * level]
+                )
+    return path
+
+
+def rows(path):
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def read_without(table, names, tmp_path):
+    """A copy of the table without some columns."""
+    path = tmp_path / "new.csv"
+    kept = [{k: v for k, v in row.items() if k not in names} for row in rows(table)]
+    with path.open("w", newline="") as file:
+        out = csv.DictWriter(file, kept[0])
+        out.writeheader()
+        out.writerows(kept)
+    return path
+
+
+def test_classes_of_new_series(table, tmp_path):
+    data = read_without(table, {"score"}, tmp_path)
+    said = fit_file(data=data, id="patient", time="hours", label="outcome", out=tmp_path / "run", **{"steps": 150})
+    assert "16 series, 2 channels (pulse, pressure)" in said
+    new = read_without(table, {"score", "outcome"}, tmp_path)
+    predict_file(run=tmp_path / "run", data=new, out=tmp_path / "out.csv")
+    found = rows(tmp_path / "out.csv")
+    assert [row["patient"] for row in found] == [f"p{i}" for i in range(16)]
+    right = [row["predicted"] == ("up" if i % 2 else "down") for i, row in enumerate(found)]
+    assert np.mean(right) > 0.8
+    np.testing.assert_allclose([float(r["p_up"]) + float(r["p_down"]) for r in found], 1, atol=1e-5)
+
+
+def test_a_label_column_in_new_data_is_no_channel(table, tmp_path):
+    data = read_without(table, {"outcome"}, tmp_path)
+    fit_file(data=data, id="patient", time="hours", label="score", task="regress", out=tmp_path / "run", **STEPS)
+    predict_file(run=tmp_path / "run", data=data, out=tmp_path / "out.csv")
+    assert len(rows(tmp_path / "out.csv")) == 16
+
+
+def test_completions_come_one_row_a_time(table, tmp_path):
+    data = read_without(table, {"score", "outcome"}, tmp_path)
+    fit_file(data=data, id="patient", time="hours", task="interpolate", out=tmp_path / "run", **STEPS)
+    predict_file(run=tmp_path / "run", data=data, out=tmp_path / "out.csv")
+    before, after = rows(data), rows(tmp_path / "out.csv")
+    assert len(before) == len(after)
+    assert all(row["pulse"] for row in after)
+    seen = [(float(b["pulse"]), float(a["pulse"])) for b, a in zip(before, after, strict=True) if b["pulse"]]
+    np.testing.assert_allclose(*zip(*seen, strict=True), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"label": None}, "--label"),
+        ({"label": "outcome", "model": "lstm"}, "--model lstm"),
+        ({"label": "outcome", "steps": 0}, "--steps 0"),
+        ({"label": "diagnosis"}, "diagnosis"),
+    ],
+)
+def test_bad_requests_are_answered(table, tmp_path, options, message):
+    with pytest.raises(ValueError, match=message):
+        fit_file(data=table, id="patient", time="hours", out=tmp_path / "run", **options)
+
+
+def test_a_folder_that_is_no_run_is_refused(table, tmp_path):
+    with pytest.raises(ValueError, match=r"no fit\.json"):
+        predict_file(run=tmp_path, data=table)
