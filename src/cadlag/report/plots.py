@@ -211,8 +211,8 @@ def draw(picture: Mapping[str, Any]) -> str:
         labels = {"x_label": p["x_label"], "y_label": p["y_label"]}
         return curves(p["lines"], log_x=p["log_x"], log_y=p["log_y"], name=p["name"], **labels)
     if p["kind"] == "paths":
-        options = {key: p.get(key) for key in ("x_label", "y_label", "reference", "name")}
-        return sample_paths(p["times"], p["panels"], **options)
+        options: dict[str, Any] = {key: p[key] for key in ("x_label", "y_label", "name")}
+        return sample_paths(p["times"], p["panels"], reference=p.get("reference"), **options)
     if p["kind"] == "bars":
         options = {key: p[key] for key in ("x_label", "errors", "roles", "log", "name")}
         return bars(p["labels"], p["values"], **options)
