@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from cadlag.recipes import Preset, Verdict
-from cadlag.recipes.stable_sde import ARMS, StableSDERecipe, ou_paths
+from cadlag.recipes._stable_sde_studies import ou_paths
+from cadlag.recipes.stable_sde import ARMS, StableSDERecipe
 
 SEEDS = (0, 1, 2)
 

@@ -14,6 +14,7 @@ from jaxtyping import Array, PRNGKeyArray
 
 from cadlag.data import Batches, IrregularSeries, Standardise, split
 from cadlag.series._network import SeriesNetwork
+from cadlag.series.stable_sde import LNSDE
 from cadlag.train import EarlyStopping, Estimator, fit, gradient
 
 CHUNK = 256
@@ -180,21 +181,31 @@ def _read_chunk(network: SeriesNetwork, chunk: Any, read: Callable, keys: Array,
 
 
 class SeriesEstimator(Estimator):
-    """Base of the wing's estimators; not for use on its own."""
+    """Base of the wing's estimators; not for use on its own. Its arguments are those of every one of them."""
 
-    model: Any
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    weight_decay: float
-    patience: int | None
-    validation_fraction: float
-    standardise: bool
-    rescale_time: bool
-    n_paths: int
-    seed: int
-    run: Any
-    progress: Any
+    def __init__(
+        self,
+        model: Callable = LNSDE,
+        *,
+        epochs: int = 100,
+        batch_size: int = 32,
+        learning_rate: float = 1e-3,
+        weight_decay: float = 1e-5,
+        patience: int | None = None,
+        validation_fraction: float = 0.0,
+        standardise: bool = True,
+        rescale_time: bool = True,
+        n_paths: int = 10,
+        dropout: float = 0.1,
+        seed: int = 0,
+        run: Any = None,
+        progress: Any = None,
+    ):
+        self.model, self.epochs, self.batch_size = model, epochs, batch_size
+        self.learning_rate, self.weight_decay, self.patience = learning_rate, weight_decay, patience
+        self.validation_fraction, self.standardise, self.rescale_time = validation_fraction, standardise, rescale_time
+        self.n_paths, self.dropout, self.seed = n_paths, dropout, seed
+        self.run, self.progress = run, progress
 
     def _training(self) -> Training:
         return Training(*(getattr(self, name) for name in Training._fields))

@@ -9,7 +9,7 @@ import numpy as np
 from cadlag.data import IrregularSeries
 from cadlag.paths import linear
 from cadlag.series._estimator import as_series
-from cadlag.series.classifier import _check_labels, class_names
+from cadlag.series.classifier import check_labels, class_names
 from cadlag.train import Estimator
 
 
@@ -32,7 +32,7 @@ class MiniRocket(Estimator):
         except ImportError as error:
             raise ImportError("MiniRocket needs aeon: pip install 'cadlag[series]'.") from error
         series = as_series(X, y)
-        self.classes_ = np.asarray(_check_labels(series))
+        self.classes_ = np.asarray(check_labels(series))
         self.length_ = max(int(series.times.shape[1]), 9)  # the shortest that MiniRocket takes
         self.model_ = MiniRocketClassifier(n_kernels=self.kernels, random_state=self.seed)
         self.model_.fit(_stretched(series, self.length_), class_names(series).astype(str))

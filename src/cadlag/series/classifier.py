@@ -1,6 +1,5 @@
 """`SeriesClassifier`: classes of irregular series by any model of the wing."""
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -13,7 +12,6 @@ from jaxtyping import Array, PRNGKeyArray
 from cadlag.data import IrregularSeries
 from cadlag.series._estimator import SeriesEstimator, as_series, average_paths, hold_out, train_network
 from cadlag.series._network import SeriesNetwork, build_network
-from cadlag.series.stable_sde import LNSDE
 
 
 class SeriesClassifier(SeriesEstimator):
@@ -35,30 +33,6 @@ class SeriesClassifier(SeriesEstimator):
 
     _estimator_type = "classifier"
 
-    def __init__(
-        self,
-        model: Callable = LNSDE,
-        *,
-        epochs: int = 100,
-        batch_size: int = 32,
-        learning_rate: float = 1e-3,
-        weight_decay: float = 1e-5,
-        patience: int | None = None,
-        validation_fraction: float = 0.0,
-        standardise: bool = True,
-        rescale_time: bool = True,
-        n_paths: int = 10,
-        dropout: float = 0.1,
-        seed: int = 0,
-        run: Any = None,
-        progress: Any = None,
-    ):
-        self.model, self.epochs, self.batch_size = model, epochs, batch_size
-        self.learning_rate, self.weight_decay, self.patience = learning_rate, weight_decay, patience
-        self.validation_fraction, self.standardise, self.rescale_time = validation_fraction, standardise, rescale_time
-        self.n_paths, self.dropout, self.seed = n_paths, dropout, seed
-        self.run, self.progress = run, progress
-
     def fit(self, X: Any, y: Any = None) -> "SeriesClassifier":
         """Train on labelled series; sets `model_`, `classes_`, `history_`.
 
@@ -66,7 +40,7 @@ class SeriesClassifier(SeriesEstimator):
         """
         self._check_settings()
         series = as_series(X, y)
-        self.classes_ = np.asarray(_check_labels(series))
+        self.classes_ = np.asarray(check_labels(series))
         train, validation = hold_out(series, self._training())
         train = self._remember(train)
         held = None if validation is None else self.preparation_(validation, self.dtype_)
@@ -118,7 +92,8 @@ def probabilities(network: SeriesNetwork, series: IrregularSeries, key: PRNGKeyA
     return jax.nn.softmax(network.last(series, key=key))
 
 
-def _check_labels(series: IrregularSeries) -> tuple:
+def check_labels(series: IrregularSeries) -> tuple:
+    """The classes, of which at least two must occur."""
     classes = _classes(series)
     present = np.unique(np.asarray(series.labels))
     if len(present) < 2:

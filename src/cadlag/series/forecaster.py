@@ -57,12 +57,23 @@ class SeriesForecaster(SeriesEstimator):
         run: Any = None,
         progress: Any = None,
     ):
-        self.model, self.history, self.horizon, self.stride = model, history, horizon, stride
-        self.epochs, self.batch_size = epochs, batch_size
-        self.learning_rate, self.weight_decay, self.patience = learning_rate, weight_decay, patience
-        self.validation_fraction, self.standardise, self.rescale_time = validation_fraction, standardise, rescale_time
-        self.n_paths, self.dropout, self.seed = n_paths, dropout, seed
-        self.run, self.progress = run, progress
+        super().__init__(
+            model,
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            patience=patience,
+            validation_fraction=validation_fraction,
+            standardise=standardise,
+            rescale_time=rescale_time,
+            n_paths=n_paths,
+            dropout=dropout,
+            seed=seed,
+            run=run,
+            progress=progress,
+        )
+        self.history, self.horizon, self.stride = history, horizon, stride
 
     def fit(self, X: Any, y: None = None) -> "SeriesForecaster":
         """Train on windows of the series.

@@ -1,6 +1,5 @@
 """`SeriesRegressor`: real targets of irregular series by any model of the wing."""
 
-from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -13,7 +12,6 @@ from jaxtyping import Array, PRNGKeyArray
 from cadlag.data import IrregularSeries
 from cadlag.series._estimator import SeriesEstimator, as_series, average_paths, hold_out, train_network
 from cadlag.series._network import SeriesNetwork, build_network
-from cadlag.series.stable_sde import LNSDE
 
 
 class SeriesRegressor(SeriesEstimator):
@@ -24,30 +22,6 @@ class SeriesRegressor(SeriesEstimator):
     """
 
     _estimator_type = "regressor"
-
-    def __init__(
-        self,
-        model: Callable = LNSDE,
-        *,
-        epochs: int = 100,
-        batch_size: int = 32,
-        learning_rate: float = 1e-3,
-        weight_decay: float = 1e-5,
-        patience: int | None = None,
-        validation_fraction: float = 0.0,
-        standardise: bool = True,
-        rescale_time: bool = True,
-        n_paths: int = 10,
-        dropout: float = 0.1,
-        seed: int = 0,
-        run: Any = None,
-        progress: Any = None,
-    ):
-        self.model, self.epochs, self.batch_size = model, epochs, batch_size
-        self.learning_rate, self.weight_decay, self.patience = learning_rate, weight_decay, patience
-        self.validation_fraction, self.standardise, self.rescale_time = validation_fraction, standardise, rescale_time
-        self.n_paths, self.dropout, self.seed = n_paths, dropout, seed
-        self.run, self.progress = run, progress
 
     def fit(self, X: Any, y: Any = None) -> "SeriesRegressor":
         """Train on series with real targets, shape (series,) or (series, targets).
