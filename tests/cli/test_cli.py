@@ -144,12 +144,12 @@ def test_fit_and_predict_hand_their_arguments_on(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "cadlag.series._files", fake)
     table = tmp_path / "data.csv"
     table.write_text("id,time,x,kind\n")
-    arguments = ["--label", "kind", "--id", "id", "--time", "time", "--model", "gsde", "--steps", "7"]
+    arguments = ["--label", "kind", "--id", "id", "--time", "time", "--model", "gsde", "--steps", "7", "--sort"]
     assert main(["fit", "series", str(table), *arguments]) == 0
     assert capsys.readouterr().out == "fitted\n"
     assert calls["fit"] == {
         "data": table, "label": "kind", "id": "id", "time": "time", "task": "classify", "model": "gsde",
-        "steps": 7, "seed": 0, "out": None,
+        "steps": 7, "seed": 0, "out": None, "sort": True, "duplicates": "refuse",
     }  # fmt: skip
     assert main(["predict", str(tmp_path), str(table), "-o", "p.csv"]) == 2
     assert calls["predict"] == {"run": tmp_path, "data": table, "out": pathlib.Path("p.csv")}

@@ -89,6 +89,18 @@ def test_bad_requests_are_answered(table, tmp_path, options, message):
         fit_file(data=table, id="patient", time="hours", out=tmp_path / "run", **options)
 
 
+def test_shuffled_and_repeated_rows_are_mended_where_asked(table, tmp_path):
+    data = read_without(table, {"score", "outcome"}, tmp_path)
+    lines = data.read_text().splitlines()
+    data.write_text("\n".join([lines[0], *lines[:0:-1], lines[1]]) + "\n")
+    task = {"id": "patient", "time": "hours", "task": "interpolate", "out": tmp_path / "run"}
+    with pytest.raises(ValueError, match="goes back"):
+        fit_file(data=data, **task, **STEPS)
+    fit_file(data=data, sort=True, duplicates="mean", **task, **STEPS)
+    predict_file(run=tmp_path / "run", data=data, out=tmp_path / "out.csv")
+    assert len(rows(tmp_path / "out.csv")) == len(lines) - 1
+
+
 def test_a_folder_that_is_no_run_is_refused(table, tmp_path):
     with pytest.raises(ValueError, match=r"no fit\.json"):
         predict_file(run=tmp_path, data=table)

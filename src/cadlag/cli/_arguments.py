@@ -93,6 +93,10 @@ class FitArguments:
     """Column that says which series a row belongs to."""
     time: str | None = None
     """Column of time stamps."""
+    sort: bool = False
+    """Order each series by time; without it times that go back are an error."""
+    duplicates: Literal["refuse", "first", "last", "mean"] = "refuse"
+    """What to do with several rows of one series at one time."""
     task: Literal["classify", "regress", "forecast", "interpolate"] = "classify"
     """What to learn."""
     model: str = "lnsde"

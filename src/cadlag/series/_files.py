@@ -44,6 +44,8 @@ def fit_file(
     label: str | None = None,
     id: str | None = None,
     time: str | None = None,
+    sort: bool = False,
+    duplicates: str = "refuse",
     task: str = "classify",
     model: str = "lnsde",
     steps: int | None = None,
@@ -60,7 +62,10 @@ def fit_file(
     needs_label = task in ("classify", "regress")
     if needs_label and label is None and pathlib.Path(data).suffix.lower() not in (".ts", ".npz"):
         raise ValueError(f"--task {task} needs --label COLUMN: what to predict.")
-    reading = {"id": id, "time": time, ("label" if task == "classify" else "target"): label if needs_label else None}
+    name = "label" if task == "classify" else "target"
+    reading = {"id": id, "time": time, name: label if needs_label else None}
+    if time is not None:
+        reading |= {"sort": sort, "duplicates": duplicates}
     series = _read(data, reading)
     out = pathlib.Path("runs") / f"fit-{pathlib.Path(data).stem}" if out is None else pathlib.Path(out)
     estimator = _estimator(task, model, series, steps, seed, out)
