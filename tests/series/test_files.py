@@ -64,6 +64,19 @@ def test_a_label_column_in_new_data_is_no_channel(table, tmp_path):
     assert len(rows(tmp_path / "out.csv")) == 16
 
 
+def test_channels_of_new_data_are_found_by_name(table, tmp_path):
+    data = read_without(table, {"score"}, tmp_path)
+    fit_file(data=data, id="patient", time="hours", label="outcome", out=tmp_path / "run", **STEPS)
+    predict_file(run=tmp_path / "run", data=data, out=tmp_path / "one.csv")
+    moved = tmp_path / "moved.csv"
+    with moved.open("w", newline="") as file:
+        out = csv.DictWriter(file, ["pressure", "hours", "ward", "pulse", "patient"], extrasaction="ignore")
+        out.writeheader()
+        out.writerows({**row, "ward": 7} for row in rows(data))
+    predict_file(run=tmp_path / "run", data=moved, out=tmp_path / "two.csv")
+    assert (tmp_path / "one.csv").read_text() == (tmp_path / "two.csv").read_text()
+
+
 def test_completions_come_one_row_a_time(table, tmp_path):
     data = read_without(table, {"score", "outcome"}, tmp_path)
     fit_file(data=data, id="patient", time="hours", task="interpolate", out=tmp_path / "run", **STEPS)

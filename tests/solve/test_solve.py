@@ -31,7 +31,6 @@ KEY = jax.random.key(0)
 DECAY = ODE(lambda t, y, a: -y)
 GBM = geometric_brownian_motion(0.1, 0.5)
 STRATONOVICH = SDE(lambda t, y, a: y, lambda t, y, a: y, NoiseKind.diagonal, Calculus.stratonovich)
-MATRIX = SDE(lambda t, y, a: y, lambda t, y, a: jnp.ones((2, 3)), NoiseKind.operator)
 Y = jnp.ones(2)
 UNIT = [0.0, 1.0]
 TREE = BrownianTree(0.0, 1.0, (2,), tol=1e-4, key=KEY)

@@ -33,7 +33,7 @@ def real_series(arm: str, settings: dict[str, Any], seed: int) -> dict[str, Any]
     seconds: dict[str, float] = {}
     parameters = None
     for name in settings["sets"]:
-        train, test = _parts(name, settings)
+        train, test = parts(name, settings["split"]["test"], settings["split"]["seed"])
         cases[name] = {}
         for rate in settings["rates"]:
             hits, fitted, spent = _classify(arm, settings, seed, train, test, rate)
@@ -48,12 +48,12 @@ def real_series(arm: str, settings: dict[str, Any], seed: int) -> dict[str, Any]
     return {"cases": cases, "mean": mean, "curves": curves, "ms_per_step": seconds, "parameters": parameters}
 
 
-def _parts(name: str, settings: dict[str, Any]) -> tuple[Any, Any]:
+@functools.cache
+def parts(name: str, test: float, seed: int) -> tuple[Any, ...]:
+    """Training and test part of a bundled set, read once for all seeds of an arm."""
     from cadlag.data import bundled, split
 
-    cut = settings["split"]
-    train, test = split(bundled(name), (1 - cut["test"], cut["test"]), seed=cut["seed"])
-    return train, test
+    return split(bundled(name), (1 - test, test), seed=seed)
 
 
 def _classify(arm: str, settings: dict[str, Any], seed: int, train: Any, test: Any, rate: float) -> Any:
@@ -104,7 +104,7 @@ def ou_study(arm: str, settings: dict[str, Any], seed: int, paths: int) -> dict[
 
     from cadlag.data import IrregularSeries
     from cadlag.series._estimator import Training, average_paths, network_dtype, sample_paths, train_network
-    from cadlag.series._network import build_network
+    from cadlag.series._network import build_network, read_rows
 
     values = ou_paths(paths, 3000 + seed)[:, :, None]
     series = IrregularSeries.from_arrays(np.linspace(0, 1, 20), values).astype(network_dtype())
@@ -120,8 +120,8 @@ def ou_study(arm: str, settings: dict[str, Any], seed: int, paths: int) -> dict[
     network, history = train_network(network, data, reproduction_error, how)
     key = jr.key(seed + 1)
     truth = np.asarray(test.values)[..., 0]
-    mean = average_paths(network, test, _read_rows, 1, key)[..., 0]
-    few = sample_paths(network, test.take(np.arange(1)), _read_rows, 5, key)[0, ..., 0]
+    mean = average_paths(network, test, read_rows, 1, key)[..., 0]
+    few = sample_paths(network, test.take(np.arange(1)), read_rows, 5, key)[0, ..., 0]
     return {
         "mse": float(np.mean((mean - truth) ** 2)),
         "curve": _thin(history["loss"]),
@@ -139,10 +139,6 @@ def reproduction_error(network: Any, batch: tuple, key: Any) -> tuple[Any, dict]
     keys = jax.random.split(key, truth.shape[0])
     predicted = jax.vmap(lambda s, k: network.rows(s, key=k, training=True))(series, keys)
     return jnp.mean((predicted - truth) ** 2), {}
-
-
-def _read_rows(network: Any, series: Any, key: Any) -> Any:
-    return network.rows(series, key=key)
 
 
 def hopper_study(arm: str, settings: dict[str, Any], seed: int, data: pathlib.Path) -> dict[str, float]:

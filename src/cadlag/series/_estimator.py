@@ -123,7 +123,7 @@ def train_network(
 
 @eqx.filter_jit
 def _evaluate(loss: Callable, network: SeriesNetwork, data: Any, key: PRNGKeyArray) -> Array:
-    return loss(eqx.nn.inference_mode(network), data, key)[0]
+    return loss(network, data, key)[0]
 
 
 def hold_out(series: IrregularSeries, settings: Training) -> tuple[IrregularSeries, IrregularSeries | None]:

@@ -85,8 +85,12 @@ def predict_file(*, run: pathlib.Path, data: pathlib.Path, out: pathlib.Path = p
         raise ValueError(f"{run} is not a folder that `cadlag fit` wrote (no fit.json).")
     command = json.loads(note.read_text())
     reading = {k: v for k, v in command["reading"].items() if k not in ("label", "target")}
-    series = _read(data, reading, drop=command["label"])
     estimator = TASKS[command["task"]].load(pathlib.Path(run) / "model")
+    if "time" in reading:
+        # By name: the order of the columns, and others beside them, do not matter.
+        series = _read(data, reading | {"columns": list(estimator.channels_)})
+    else:
+        series = _read(data, reading, drop=command["label"])
     ids, columns = _predictions(estimator, command["task"], series)
     write_predictions(out, columns, ids=ids, id=command["reading"].get("id", "id"))
     return f"{len(series)} series: {out}"
@@ -95,11 +99,10 @@ def predict_file(*, run: pathlib.Path, data: pathlib.Path, out: pathlib.Path = p
 def _read(path: pathlib.Path, options: dict[str, Any], drop: str | None = None) -> IrregularSeries:
     options = {k: v for k, v in options.items() if v is not None}
     if drop is not None and pathlib.Path(path).suffix.lower() in (".csv", ".tsv", ".parquet"):
-        # New data may carry the label column; it is no channel.
+        # One row a series: the label column, which new data may carry, is no step of it.
         columns = _columns(path)
         if drop in columns:
-            taken = {options.get("id"), options.get("time"), drop}
-            options["columns"] = [c for c in columns if c not in taken]
+            options["columns"] = [c for c in columns if c not in (options.get("id"), drop)]
     return read_series(path, **options)
 
 

@@ -71,6 +71,11 @@ class SeriesNetwork(eqx.Module):
         return jax.vmap(lambda z, k: self.head(z, key=k))(states, jr.split(k2, states.shape[0]))
 
 
+def read_rows(network: SeriesNetwork, series: IrregularSeries, key: PRNGKeyArray) -> Float[Array, "time out"]:
+    """Outputs at every time of one series under one sample path."""
+    return network.rows(series, key=key)
+
+
 def build_network(
     build: Any,
     series: IrregularSeries,

@@ -20,7 +20,7 @@ from cadlag.series._estimator import (
     sample_paths,
     train_network,
 )
-from cadlag.series._network import SeriesNetwork, build_network
+from cadlag.series._network import SeriesNetwork, build_network, read_rows
 from cadlag.series.stable_sde import LNSDE
 
 
@@ -95,7 +95,7 @@ class SeriesInterpolator(SeriesEstimator):
         """
         series = as_series(X)
         prepared = self._prepare(series)
-        values = self._units(average_paths(self.model_, prepared, _read_rows, self.n_paths, self._key()))
+        values = self._units(average_paths(self.model_, prepared, read_rows, self.n_paths, self._key()))
         return _keep_observed(series, values)
 
     def sample(self, X: Any, *, n: int = 100, seed: int = 0) -> np.ndarray:
@@ -104,7 +104,7 @@ class SeriesInterpolator(SeriesEstimator):
         if not self.model_.stochastic:
             raise ValueError("The fitted model has no noise, so it has one completion; use predict().")
         series, key = as_series(X), jr.fold_in(self._key(), seed)
-        values = self._units(sample_paths(self.model_, self._prepare(series), _read_rows, n, key))
+        values = self._units(sample_paths(self.model_, self._prepare(series), read_rows, n, key))
         return np.stack([_keep_observed(series, values[:, i]) for i in range(n)], axis=1)
 
     def score(self, X: Any, y: Any) -> float:
@@ -136,10 +136,6 @@ def hidden_error(network: SeriesNetwork, batch: tuple, key: PRNGKeyArray) -> tup
     keys = jr.split(k2, series.times.shape[0])
     predicted = jax.vmap(lambda s, k: network.rows(s, key=k, training=True))(inputs, keys)
     return masked_mean((predicted - series.values) ** 2, hidden), {}
-
-
-def _read_rows(network: SeriesNetwork, series: IrregularSeries, key: PRNGKeyArray) -> Array:
-    return network.rows(series, key=key)
 
 
 def _keep_observed(series: IrregularSeries, values: np.ndarray) -> np.ndarray:

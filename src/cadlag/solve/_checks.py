@@ -7,7 +7,6 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 from jaxtyping import Array, PyTree
 
 from cadlag.paths import AbstractPath
@@ -16,19 +15,8 @@ from cadlag.solve._process import AbstractProcess, Calculus, NoiseKind, kinds_of
 from cadlag.solve._reversible_heun import ReversibleHeun
 from cadlag.solve._runge_kutta import RungeKutta
 from cadlag.solve._stepper import AbstractStepper
-from cadlag.solve._steps import AdaptiveSteps
+from cadlag.solve._steps import AdaptiveSteps, concrete, known
 from cadlag.solve._terms import check_diffrax_solver
-
-
-def concrete(x: Any) -> bool:
-    """Whether values can be looked at."""
-    return not isinstance(x, Tracer)
-
-
-def known(x: Any) -> Array:
-    """An array whose values can still be looked at under jit, where any operation gives a tracer."""
-    with jax.ensure_compile_time_eval():
-        return jnp.asarray(x)
 
 
 def check_times(ts: Any, y0: PyTree[Array]) -> tuple[Array, PyTree[Array]]:

@@ -7,12 +7,12 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from jax.core import Tracer
 from jaxtyping import Array
 
 from cadlag.paths import AbstractPath
 from cadlag.paths.noise import AbstractNoise, BrownianGrid, BrownianTree
 from cadlag.solve._process import AbstractProcess, NoiseKind, diffusion_struct, kinds_of
+from cadlag.solve._steps import concrete
 
 
 def make_drivers(
@@ -86,7 +86,7 @@ def _check_driver(kind: NoiseKind, struct: Any, one: Any, y0: Any, grid: Any, ts
 def _tree_tolerance(ts: Array, adaptive: Any) -> float:
     if adaptive is not None and adaptive.dt_min is not None:
         return adaptive.dt_min / 2
-    if isinstance(ts, Tracer):
+    if not concrete(ts):
         raise ValueError(
             "With traced output times the resolution of the noise is unknown: give AdaptiveSteps a dt_min, or pass a "
             "BrownianTree as driver."

@@ -6,7 +6,6 @@ from typing import Any
 import diffrax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from cadlag.solve._adaptive import solve_diffrax
@@ -17,9 +16,7 @@ from cadlag.solve._checks import (
     check_drift,
     check_stepper,
     check_times,
-    concrete,
     distinct,
-    known,
     random_kinds,
 )
 from cadlag.solve._drivers import make_drivers
@@ -31,7 +28,7 @@ from cadlag.solve._reversible_heun import ReversibleHeun
 from cadlag.solve._runge_kutta import RungeKutta
 from cadlag.solve._solution import Solution, finish
 from cadlag.solve._stepper import AbstractStepper
-from cadlag.solve._steps import AdaptiveSteps, FixedSteps
+from cadlag.solve._steps import AdaptiveSteps, FixedSteps, concrete, known
 from cadlag.solve._tabulate import refuse_tables
 from cadlag.solve._terms import default_form, default_solver
 
@@ -106,8 +103,7 @@ def _fixed_grid(ts: Array, steps: Any) -> tuple[Array, int | None]:
     if isinstance(steps, FixedSteps):
         given = steps.grid
         grid = known(np.asarray(given, ts.dtype)) if concrete(given) else given.astype(ts.dtype)
-        both = [x for x in (grid, ts) if isinstance(x, Tracer)]
-        if not both:
+        if concrete(grid) and concrete(ts):
             ends = np.asarray(grid)[[0, -1]]
             if not np.allclose(ends, np.asarray(ts)[[0, -1]]):
                 raise ValueError(f"FixedSteps goes from {ends[0]} to {ends[1]}, but ts from {ts[0]} to {ts[-1]}.")

@@ -4,8 +4,21 @@ from typing import Any
 
 import diffrax
 import equinox as eqx
+import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, Shaped
+
+
+def concrete(x: Any) -> bool:
+    """Whether values can be looked at."""
+    return not isinstance(x, Tracer)
+
+
+def known(x: Any) -> Array:
+    """An array whose values can still be looked at under jit, where any operation gives a tracer."""
+    with jax.ensure_compile_time_eval():
+        return jnp.asarray(x)
 
 
 class FixedSteps(eqx.Module):
@@ -20,7 +33,7 @@ class FixedSteps(eqx.Module):
     grid: Shaped[Array, " points"]
 
     def __init__(self, grid: Any):
-        self.grid = jnp.asarray(grid)
+        self.grid = known(grid) if concrete(grid) else jnp.asarray(grid)
         if self.grid.ndim != 1 or self.grid.shape[0] < 2:
             raise ValueError(
                 f"grid of FixedSteps has shape {self.grid.shape}; expected (steps + 1,), at least one step."
