@@ -1,5 +1,11 @@
 """Network blocks used by two systems or more."""
 
+from cadlag.nn._embed import AbstractEmbedding as AbstractEmbedding
+from cadlag.nn._embed import ClassEmbedding as ClassEmbedding
+from cadlag.nn._embed import FourierFeatures as FourierFeatures
+from cadlag.nn._embed import SinusoidalEmbedding as SinusoidalEmbedding
+from cadlag.nn._embed import VectorEmbedding as VectorEmbedding
 from cadlag.nn._mlp import MLP as MLP
 from cadlag.nn._mlp import identity as identity
 from cadlag.nn._mlp import lipswish as lipswish
+from cadlag.nn._score_mlp import ScoreMLP as ScoreMLP
