@@ -21,7 +21,7 @@ from jaxtyping import Array, PRNGKeyArray
 
 from cadlag.diffusion._constraint import AbstractConstraint
 from cadlag.diffusion._denoiser import AbstractDenoiser
-from cadlag.diffusion._grid import AbstractGrid, UniformLogSNR, known
+from cadlag.diffusion._grid import AbstractGrid, UniformLogSNR
 from cadlag.diffusion._prediction import AbstractPrediction, Data, Noise
 from cadlag.diffusion._sampler import AbstractSampler, Sampled, check_steps
 from cadlag.diffusion._schedule import AbstractSchedule
@@ -75,8 +75,7 @@ class DPMSolver(AbstractSampler):
         """A scan over precomputed coefficients."""
         schedule = denoiser.schedule
         times = self.grid(schedule, self.steps, x.dtype)
-        with known(schedule):
-            keep, weights, noise = self.coefficients(schedule, times)
+        keep, weights, noise = self.coefficients(schedule, times)
 
         def body(carry: tuple[Array, tuple], row: tuple) -> tuple[tuple[Array, tuple], None]:
             (y, past), (s, t, a, w, n, step_key) = carry, row
@@ -131,28 +130,28 @@ class DPMSolver(AbstractSampler):
         return alpha[1:] / alpha[:-1], moments, noise
 
     def _weights(self, h: Array, moments: tuple) -> Array:
-        """Weights of the readings from the moments ∫ kernel u^j du, by divided differences over past steps."""
-        orders = self._orders()
-        rows = []
-        for i, order in enumerate(orders):
-            m0, m1, m2 = (m[i] for m in moments)
-            zero = jnp.zeros_like(m0)
-            if order == 1:
-                row = (m0, zero, zero)
-            elif order == 2:
-                row = (m0 + m1 / h[i - 1], -m1 / h[i - 1], zero)
-            else:
-                row = _third_order(m0, m1, m2, h[i - 1], h[i - 2])
-            rows.append(jnp.stack(row[: self.order]))
-        return jnp.stack(rows)
-
-    def _orders(self) -> list[int]:
+        """Weights of the readings, shape (steps, order), from the moments ∫ kernel u^j du."""
         orders = np.minimum(self.order, np.arange(1, self.steps + 1))
-        return (np.minimum(orders, np.arange(self.steps, 0, -1)) if self.lower_final else orders).tolist()
+        if self.lower_final:
+            orders = np.minimum(orders, np.arange(self.steps, 0, -1))
+        # Past steps; before the first there are none, and the orders do not ask for them.
+        h1, h2 = jnp.roll(h, 1), jnp.roll(h, 2)
+        weights = [jnp.stack(_by_differences(order, moments, h1, h2), axis=1) for order in range(1, self.order + 1)]
+        chosen = [jnp.asarray(orders == order)[:, None] for order in range(1, self.order + 1)]
+        return jnp.select(chosen, weights)[:, : self.order]
 
 
-def _third_order(m0: Array, m1: Array, m2: Array, h1: Array, h2: Array) -> tuple[Array, Array, Array]:
-    """Newton's form: q(u) = q_0 + u (f01 + h1 f012) + u² f012, f012 = (f01 - f12)/(h1 + h2)."""
+def _by_differences(order: int, moments: tuple, h1: Array, h2: Array) -> tuple[Array, Array, Array]:
+    """Newton's form through the last readings, with f01 = (q_0 - q_1)/h1 and f012 = (f01 - f12)/(h1 + h2):
+
+    q(u) = q_0 + u (f01 + h1 f012) + u² f012.
+    """
+    m0, m1, m2 = moments
+    zero = jnp.zeros_like(m0)
+    if order == 1:
+        return m0, zero, zero
+    if order == 2:
+        return m0 + m1 / h1, -m1 / h1, zero
     curvature = (m2 + h1 * m1) / (h1 + h2)
     first, second = (m1 + curvature) / h1, curvature / h2
     return m0 + first, -first - second, second
