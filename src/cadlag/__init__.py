@@ -12,6 +12,7 @@ _ROOMS = (
     "linalg",
     "paths",
     "nn",
+    "distributions",
     "data",
     "solve",
     "equations",

@@ -4,10 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.integrate
-import scipy.stats
 
 from cadlag.equations import (
-    GaussianMixture,
     geometric_brownian_motion,
     linear_ode,
     ornstein_uhlenbeck,
@@ -39,16 +37,3 @@ def test_ornstein_uhlenbeck_moments_solve_their_equations():
     np.testing.assert_allclose(jax.jacfwd(m)(0.5), 0.7 * (0.4 - m(0.5)), rtol=1e-12)
     np.testing.assert_allclose(jax.jacfwd(v)(0.5), 0.81 - 1.4 * v(0.5), rtol=1e-12)
     assert float(v(0.0)[0]) == 0.0
-
-
-def test_mixture_density_score_and_samples():
-    mixture = GaussianMixture(jnp.asarray([0.3, 0.7]), jnp.asarray([[-1.0], [2.0]]), jnp.asarray([0.5, 0.8]))
-    x = jnp.asarray([0.3])
-    pdf = 0.3 * scipy.stats.norm.pdf(0.3, -1, 0.5) + 0.7 * scipy.stats.norm.pdf(0.3, 2, 0.8)
-    np.testing.assert_allclose(mixture.log_prob(x), np.log(pdf), rtol=1e-12)
-    h = 1e-6
-    numeric = (mixture.log_prob(x + h) - mixture.log_prob(x - h)) / (2 * h)
-    np.testing.assert_allclose(mixture.score(x)[0], numeric, rtol=1e-7)
-    # 20000 draws, 4 standard errors of the mean: false alarms 6e-5.
-    draws = np.asarray(jax.vmap(mixture.sample)(jax.random.split(jax.random.key(0), 20_000)))
-    assert abs(draws.mean() - 1.1) < 4 * draws.std() / np.sqrt(20_000)

@@ -5,10 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cadlag.equations import GaussianMixture, geometric_brownian_motion
+from cadlag.distributions import GaussianMixture
+from cadlag.equations import geometric_brownian_motion
 from cadlag.solve import ODE, SDE, Heun, NoiseKind, reverse, solve
 
-MIXTURE = GaussianMixture(jnp.asarray([0.3, 0.7]), jnp.asarray([[-2.0], [1.5]]), jnp.asarray([0.4, 0.3]))
+MIXTURE = GaussianMixture.isotropic(jnp.asarray([0.3, 0.7]), jnp.asarray([[-2.0], [1.5]]), jnp.asarray([0.4, 0.3]))
 T = 4.0
 FORWARD = SDE(lambda t, y, a: -y, lambda t, y, a: jnp.sqrt(2.0) * jnp.ones_like(y), NoiseKind.additive)
 

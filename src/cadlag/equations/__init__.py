@@ -1,6 +1,5 @@
 """Equations, and problems with known answers."""
 
-from cadlag.equations.bank import GaussianMixture as GaussianMixture
 from cadlag.equations.bank import Problem as Problem
 from cadlag.equations.bank import euler_stationary_variance as euler_stationary_variance
 from cadlag.equations.bank import geometric_brownian_motion as geometric_brownian_motion

@@ -4,11 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
-import jax.random as jr
 import jax.scipy as jsp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float
 
 from cadlag.solve import ODE, SDE, AbstractProcess, Calculus, NoiseKind
 
@@ -84,34 +82,3 @@ def sine_growth(y0: Any = (1.0,)) -> Problem:
     return Problem(
         ODE(field=lambda t, y, args: y * jnp.sin(t)), start, lambda t, w=None: start * jnp.exp(1 - jnp.cos(t))
     )
-
-
-class GaussianMixture(eqx.Module):
-    """A mixture of isotropic Gaussians with its exact score, and the same after a linear diffusion.
-
-    **Arguments:** `weights` (K,) summing to one, `means` (K, D), `stds` (K,).
-    """
-
-    weights: Float[Array, "K"]
-    means: Float[Array, "K D"]
-    stds: Float[Array, "K"]
-
-    def log_prob(self, x: Float[Array, "D"]) -> Float[Array, ""]:
-        """Log-density of one point, in nats."""
-        square = jnp.sum((x[None] - self.means) ** 2, axis=1) / self.stds**2
-        normal = -0.5 * square - x.shape[0] * (jnp.log(self.stds) + 0.5 * jnp.log(2 * jnp.pi).astype(x.dtype))
-        return jsp.special.logsumexp(jnp.log(self.weights) + normal)
-
-    def score(self, x: Float[Array, "D"]) -> Float[Array, "D"]:
-        """Gradient of the log-density."""
-        return jax.grad(self.log_prob)(x)
-
-    def sample(self, key: PRNGKeyArray) -> Float[Array, "D"]:
-        """One draw."""
-        which, noise = jr.split(key)
-        k = jr.categorical(which, jnp.log(self.weights))
-        return self.means[k] + self.stds[k] * jr.normal(noise, self.means.shape[1:], self.means.dtype)
-
-    def diffused(self, alpha: Any, sigma: Any) -> "GaussianMixture":
-        """The law of alpha x + sigma z with z standard normal."""
-        return GaussianMixture(self.weights, alpha * self.means, jnp.sqrt((alpha * self.stds) ** 2 + sigma**2))
