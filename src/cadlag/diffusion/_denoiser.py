@@ -119,8 +119,7 @@ class ExactDenoiser(AbstractDenoiser):
         """Posterior means."""
         schedule = self.schedule
         alpha, sigma = schedule.alpha(t), schedule.sigma(t)
-        observed = x if schedule.shift is None else x - (1 - alpha) * schedule.shift
-        data = self.law.posterior_mean(observed, alpha, sigma)
+        data = self.law.posterior_mean(x, alpha, sigma, 0.0 if schedule.shift is None else schedule.shift)
         return Reading((schedule.centre(x) - alpha * schedule.centre(data)) / sigma, data)
 
 
