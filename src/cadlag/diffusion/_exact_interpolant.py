@@ -75,17 +75,23 @@ class ExactInterpolant(AbstractInterpolantModel):
         (m0, c0), (m1, c1) = self._pairs()
         covariance = a * a * c0 + b * b * c1 + path.gamma_squared(t) * jnp.eye(x.shape[0], dtype=x.dtype)[None]
         offset = x[None] - a * m0 - b * m1
-        root = jnp.linalg.cholesky(covariance)
-        white = jax.vmap(lambda r, v: jsp.linalg.solve_triangular(r, v, lower=True))(root, offset)
-        u = jax.vmap(lambda r, v: jsp.linalg.solve_triangular(r, v, lower=True, trans=1))(root, white)
-        log_det = jnp.sum(jnp.log(jnp.diagonal(root, axis1=-2, axis2=-1)), axis=-1)
-        density = -0.5 * jnp.sum(jnp.square(white), axis=-1) - log_det - 0.5 * x.shape[0] * jnp.log(2 * jnp.pi)
+        u, half_log_det = _solve(covariance, offset)
+        density = -0.5 * jnp.sum(offset * u, axis=-1) - half_log_det - 0.5 * x.shape[0] * jnp.log(2 * jnp.pi)
         weights = (jnp.log(self.law0.weights)[:, None] + jnp.log(self.law1.weights)[None, :]).reshape(-1)
         return weights + density, u
 
     def _posterior(self, t: Array, x: Array) -> tuple[Array, Array]:
         joint, u = self._joint(t, x)
         return jax.nn.softmax(joint), u
+
+
+def _solve(covariances: Array, offsets: Array) -> tuple[Array, Array]:
+    """C⁻¹v and ½ log det C for each of (pairs, D, D) and (pairs, D)."""
+    if offsets.shape[-1] == 1:  # thousands of points on a line: no factorisation each
+        return offsets / covariances[..., 0], 0.5 * jnp.log(covariances[..., 0, 0])
+    roots = jnp.linalg.cholesky(covariances)
+    solutions = jax.vmap(lambda root, v: jsp.linalg.cho_solve((root, True), v))(roots, offsets)
+    return solutions, jnp.sum(jnp.log(jnp.diagonal(roots, axis1=-2, axis2=-1)), axis=-1)
 
 
 def _times(matrices: Array, vectors: Array) -> Array:

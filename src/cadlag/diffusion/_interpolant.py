@@ -10,6 +10,7 @@ schedules (`Flow`, `Cosine`). Albergo, Boffi and Vanden-Eijnden, JMLR 26 (2025).
 """
 
 import abc
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -32,11 +33,7 @@ class AbstractInterpolant(eqx.Module):
     latent: eqx.AbstractVar[AbstractGamma]
 
     def __check_init__(self):
-        if not isinstance(self.latent, AbstractGamma):
-            raise TypeError(
-                f"{type(self).__name__}: the latent noise is {self.latent!r}; expected BrownianGamma(a), "
-                "QuadraticGamma(), SineGamma(), BumpGamma() or NoGamma()."
-            )
+        check_latent(type(self).__name__, self.latent)
 
     @abc.abstractmethod
     def alpha(self, t: Array) -> Array:
@@ -159,3 +156,12 @@ class Mirror(AbstractInterpolant):
     def beta(self, t: Array) -> Array:
         """One."""
         return jnp.ones_like(t)
+
+
+def check_latent(owner: str, latent: Any) -> None:
+    """Refuse what is no γ."""
+    if not isinstance(latent, AbstractGamma):
+        raise TypeError(
+            f"{owner}: the latent noise is {latent!r}; expected BrownianGamma(a), QuadraticGamma(), SineGamma(), "
+            "BumpGamma() or NoGamma()."
+        )

@@ -112,14 +112,14 @@ class FieldErrors(eqx.Module):
     score: Float[Array, " times"]
     cross: Float[Array, " times"]
 
-    def kl_bound(self, epsilon: Any) -> Float[Array, ""]:
+    def kl_bound(self, epsilon: Any) -> Float[Array, "..."]:
         """∫E|b̂ - b + ε(ŝ - s)|²/(4ε) dt, which no KL(ρ_1 ‖ ρ̂_1) of the SDE with noise ε exceeds (Girsanov).
 
         `epsilon` is a positive number, an array of them for so many bounds, or a function of time.
         """
         return self._integral(epsilon, lambda e: (self.velocity / e + 2 * self.cross + e * self.score) / 4)
 
-    def loose_kl_bound(self, epsilon: Any) -> Float[Array, ""]:
+    def loose_kl_bound(self, epsilon: Any) -> Float[Array, "..."]:
         """∫(E|b̂ - b|²/(2ε) + ½εE|ŝ - s|²) dt, the form of theorem 23, at least `kl_bound`."""
         return self._integral(epsilon, lambda e: 0.5 * (self.velocity / e + e * self.score))
 

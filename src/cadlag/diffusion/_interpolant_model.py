@@ -90,14 +90,7 @@ class InterpolantModel(AbstractInterpolantModel):
     t_min: float = 1e-3
 
     def __check_init__(self):
-        if not isinstance(self.interpolant, AbstractInterpolant):
-            raise TypeError(
-                f"InterpolantModel: interpolant is a {type(self.interpolant).__name__}; expected Linear(), "
-                "Trigonometric(), EncodingDecoding() or Mirror(). A Schedule has noise at one end: use Denoiser, and "
-                "OneSided(denoiser) for the samplers of interpolants."
-            )
-        if not isinstance(self.pair, AbstractFieldPair):
-            raise TypeError(f"InterpolantModel: pair is {self.pair!r}; expected VelocityNoise() or another pair.")
+        check_parts(self.interpolant, self.pair)
         if len(self.networks) != len(self.pair.names):
             raise ValueError(
                 f"InterpolantModel: got {len(self.networks)} networks for {type(self.pair).__name__}(), which stands "
@@ -142,11 +135,7 @@ class OneSided(AbstractInterpolantModel):
     interpolant: None = None
 
     def __check_init__(self):
-        if not isinstance(self.denoiser, AbstractDenoiser):
-            raise TypeError(
-                f"OneSided: got a {type(self.denoiser).__name__}; expected a denoiser, that is a network with a "
-                "schedule. A model of two arbitrary ends is an InterpolantModel already."
-            )
+        check_denoiser(self.denoiser)
 
     def read(self, t: Array, x: Array, *, cond: Any = None, key: PRNGKeyArray | None = None) -> InterpolantReading:
         """The velocity of the probability flow on the reversed clock, and the score."""
@@ -164,3 +153,24 @@ def _learnt(score: Array | None) -> Array:
             "a second field, e.g. pair=VelocityNoise(), on an interpolant with latent noise."
         )
     return score
+
+
+def check_parts(interpolant: Any, pair: Any) -> None:
+    """Refuse what is no interpolant and no pair of fields."""
+    if not isinstance(interpolant, AbstractInterpolant):
+        raise TypeError(
+            f"InterpolantModel: interpolant is a {type(interpolant).__name__}; expected Linear(), Trigonometric(), "
+            "EncodingDecoding() or Mirror(). A Schedule has noise at one end: use Denoiser, and OneSided(denoiser) for "
+            "the samplers of interpolants."
+        )
+    if not isinstance(pair, AbstractFieldPair):
+        raise TypeError(f"InterpolantModel: pair is {pair!r}; expected VelocityNoise() or another pair.")
+
+
+def check_denoiser(denoiser: Any) -> None:
+    """Refuse what is no denoiser."""
+    if not isinstance(denoiser, AbstractDenoiser):
+        raise TypeError(
+            f"OneSided: got a {type(denoiser).__name__}; expected a denoiser, that is a network with a schedule. A "
+            "model of two arbitrary ends is an InterpolantModel already."
+        )

@@ -26,17 +26,19 @@ class _Transport(AbstractProcess):
         return None
 
 
-class _NoisyTransport(AbstractProcess):
+class NoisyTransport(AbstractProcess):
+    """dX = (b ± εs) dt + sqrt(2ε) dW; made by `interpolant_sde`."""
+
     model: AbstractInterpolantModel
     epsilon: Any
-    sign: float
+    sign: float | Array
     noise: NoiseKind = eqx.field(static=True, default=NoiseKind.additive)
     calculus: Calculus = eqx.field(static=True, default=Calculus.ito)
 
     def drift(self, t: Any, y: Array, args: Any) -> Array:
         """b ± εs; `args` is the condition."""
         t = jnp.asarray(t, y.dtype)
-        return self.model.drift(t, y, self.sign * epsilon_at(self.epsilon, t), args)
+        return self.model.drift(t, y, jnp.asarray(self.sign, y.dtype) * epsilon_at(self.epsilon, t), args)
 
     def diffusion(self, t: Any, y: Array, args: Any) -> Array:
         """sqrt(2ε)."""
@@ -45,7 +47,7 @@ class _NoisyTransport(AbstractProcess):
 
 def interpolant_ode(model: AbstractInterpolantModel) -> AbstractProcess:
     """dX = b dt, which carries ρ_0 to ρ_1 for rising times and back for falling ones; `args` is the condition."""
-    _check_model("interpolant_ode", model)
+    check_model("interpolant_ode", model)
     return _Transport(model)
 
 
@@ -63,11 +65,11 @@ def interpolant_sde(
 
     Albergo, Boffi and Vanden-Eijnden, JMLR 26 (2025).
     """
-    _check_model("interpolant_sde", model)
+    check_model("interpolant_sde", model)
     check_epsilon("interpolant_sde", epsilon)
     if isinstance(epsilon, float | int) and epsilon == 0:
         return _Transport(model)
-    return _NoisyTransport(model, epsilon, -1.0 if backward else 1.0)
+    return NoisyTransport(model, epsilon, -1.0 if backward else 1.0)
 
 
 def epsilon_at(epsilon: Any, t: Array) -> Array:
@@ -131,7 +133,8 @@ def check_epsilon(where: str, epsilon: Any) -> None:
         raise ValueError(f"{where}: epsilon={epsilon} must be finite and not negative; 0 is the ODE.")
 
 
-def _check_model(where: str, model: Any) -> None:
+def check_model(where: str, model: Any) -> None:
+    """Refuse what has no velocity between two ends."""
     if not isinstance(model, AbstractInterpolantModel):
         raise TypeError(
             f"{where}: got a {type(model).__name__}; expected an interpolant model, such as InterpolantModel or "

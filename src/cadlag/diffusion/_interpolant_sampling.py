@@ -11,7 +11,12 @@ import jax.random as jr
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from cadlag.diffusion._interpolant_model import AbstractInterpolantModel
-from cadlag.diffusion._interpolant_processes import check_epsilon, interpolant_ode, interpolant_sde
+from cadlag.diffusion._interpolant_processes import (
+    NoisyTransport,
+    check_epsilon,
+    check_model,
+    interpolant_ode,
+)
 from cadlag.linalg import rademacher_probes, value_and_divergence
 from cadlag.solve import ODE, AdaptiveSteps, FixedSteps, solve
 
@@ -43,10 +48,11 @@ def sample_interpolant(
     The last step of the SDE takes b alone and no noise: the score is singular at an end without noise of its own.
     """
     _check_batch("sample_interpolant", x)
+    check_model("sample_interpolant", model)
     check_epsilon("sample_interpolant", epsilon)
     noisy = callable(epsilon) or isinstance(epsilon, Array) or epsilon != 0
     if not noisy:
-        return _flow(model, x, _ends(backward), steps, stepper, cond)
+        return _flow(model, x, jnp.asarray(_ends(backward), x.dtype), steps, stepper, cond)
     if key is None:
         raise ValueError("sample_interpolant: the SDE (epsilon > 0) draws noise; give key=.")
     if isinstance(steps, AdaptiveSteps):
@@ -54,7 +60,7 @@ def sample_interpolant(
     # An array, so that another number compiles nothing anew.
     level = epsilon if callable(epsilon) else jnp.asarray(epsilon, x.dtype)
     keys, grid = jr.split(key, x.shape[0]), _grid(steps, x.dtype, backward)
-    return _diffuse(model, x, keys, level, grid, stepper, backward, cond)
+    return _diffuse(model, x, keys, level, grid, stepper, cond)
 
 
 def interpolant_log_prob(
@@ -77,6 +83,7 @@ def interpolant_log_prob(
     - `probes`: None for the exact divergence, or so many Hutchinson probes (with `key`), unbiased.
     """
     _check_batch("interpolant_log_prob", x1)
+    check_model("interpolant_log_prob", model)
     if probes is not None and key is None:
         raise ValueError(f"interpolant_log_prob: probes={probes} are random; give key=.")
     steps = AdaptiveSteps(rtol=1e-5, atol=1e-5) if steps is None else steps
@@ -85,16 +92,15 @@ def interpolant_log_prob(
 
 
 @eqx.filter_jit
-def _flow(model: Any, x: Array, ends: tuple, steps: Any, stepper: Any, cond: Any) -> Array:
-    process, ts = interpolant_ode(model), jnp.asarray(ends, x.dtype)
+def _flow(model: Any, x: Array, ts: Array, steps: Any, stepper: Any, cond: Any) -> Array:
+    process = interpolant_ode(model)
     return jax.vmap(lambda y, c: solve(process, y, ts, args=c, steps=steps, stepper=stepper).ys[-1])(x, cond)
 
 
 @eqx.filter_jit
-def _diffuse(
-    model: Any, x: Array, keys: Any, epsilon: Any, grid: Array, stepper: Any, backward: bool, cond: Any
-) -> Array:
-    process, noisy = interpolant_sde(model, epsilon, backward=backward), grid[:-1]
+def _diffuse(model: Any, x: Array, keys: Any, epsilon: Any, grid: Array, stepper: Any, cond: Any) -> Array:
+    # The direction is the grid's: both share what is compiled.
+    process, noisy = NoisyTransport(model, epsilon, jnp.sign(grid[-1] - grid[0])), grid[:-1]
     ends = noisy[jnp.array([0, -1])]
 
     def one(y: Array, k: Any, c: Any) -> Array:
