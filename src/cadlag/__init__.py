@@ -13,6 +13,7 @@ _ROOMS = (
     "paths",
     "nn",
     "distributions",
+    "metrics",
     "data",
     "solve",
     "equations",

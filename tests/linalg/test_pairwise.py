@@ -6,7 +6,7 @@ import pytest
 import scipy.linalg
 from scipy.spatial.distance import cdist
 
-from cadlag.linalg import pairwise_matvec, squared_distances, symmetric_sqrt
+from cadlag.linalg import map_blocks, pairwise_matvec, squared_distances, symmetric_sqrt
 
 RNG = np.random.default_rng(0)
 
@@ -32,6 +32,7 @@ def test_blocks_do_not_matter(block):
     x, y, v = (jnp.asarray(RNG.normal(size=shape)) for shape in ((7, 2), (5, 2), (5, 3)))
     found = pairwise_matvec(squared_distances, x, y, v, block=block)
     np.testing.assert_allclose(found, cdist(x, y, "sqeuclidean") @ v, rtol=1e-12)
+    np.testing.assert_array_equal(map_blocks(lambda rows: rows[:, 0] > 0, x, block=block), x[:, 0] > 0)
 
 
 def test_no_rows_at_a_time_are_refused():

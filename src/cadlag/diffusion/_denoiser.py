@@ -7,7 +7,7 @@ With x̂_0 = E[x_0 | x_t] and ε̂ = E[z | x_t] (one evaluation of the network g
 
 import abc
 from collections.abc import Callable
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, TypeVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -16,6 +16,8 @@ from jaxtyping import Array, PRNGKeyArray
 from cadlag.diffusion._prediction import AbstractPrediction, Noise
 from cadlag.diffusion._schedule import AbstractSchedule
 from cadlag.distributions import GaussianMixture
+
+D = TypeVar("D", bound="AbstractDenoiser")
 
 
 class Reading(NamedTuple):
@@ -56,7 +58,7 @@ class AbstractDenoiser(eqx.Module):
         schedule = self.schedule
         return schedule.alpha_rate(t) * schedule.centre(data) + schedule.sigma_rate(t) * noise
 
-    def shifted(self, shift: Array | None) -> Self:
+    def shifted(self: D, shift: Array | None) -> D:
         """The same denoiser on a schedule that reverts to `shift`."""
         return eqx.tree_at(lambda d: d.schedule, self, self.schedule.shifted(shift))
 
@@ -80,16 +82,7 @@ class Denoiser(AbstractDenoiser):
     data_std: float = 1.0
 
     def __check_init__(self):
-        if not isinstance(self.schedule, AbstractSchedule):
-            raise TypeError(
-                f"Denoiser: schedule is a {type(self.schedule).__name__}; expected a schedule such as VP() or Flow(). "
-                "An Interpolant joins two arbitrary laws and has no log-SNR: use InterpolantModel."
-            )
-        if not isinstance(self.prediction, AbstractPrediction):
-            raise TypeError(
-                f"Denoiser: prediction is {self.prediction!r}; expected Noise(), Data(), V(), Velocity(), Score() or "
-                "Potential()."
-            )
+        check_parts(self.schedule, self.prediction)
         if not self.data_std > 0:
             raise ValueError(f"Denoiser: data_std={self.data_std} must be positive.")
 
@@ -104,6 +97,20 @@ class Denoiser(AbstractDenoiser):
         centred = self.schedule.centre(x)
         noise, data = self.prediction.read(lambda y: self.output(t, y, cond=cond, key=key), self.schedule, t, centred)
         return Reading(noise, self.schedule.uncentre(data))
+
+
+def check_parts(schedule: Any, prediction: Any) -> None:
+    """Refuse what is no schedule and no prediction."""
+    if not isinstance(schedule, AbstractSchedule):
+        raise TypeError(
+            f"Denoiser: schedule is a {type(schedule).__name__}; expected a schedule such as VP() or Flow(). "
+            "An Interpolant joins two arbitrary laws and has no log-SNR: use InterpolantModel."
+        )
+    if not isinstance(prediction, AbstractPrediction):
+        raise TypeError(
+            f"Denoiser: prediction is {prediction!r}; expected Noise(), Data(), V(), Velocity(), Score() or "
+            "Potential()."
+        )
 
 
 class ExactDenoiser(AbstractDenoiser):

@@ -7,7 +7,7 @@ are those of the linear SDE (Kingma et al., "Variational Diffusion Models", Neur
 """
 
 import abc
-from typing import Any, Self
+from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
@@ -15,6 +15,8 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from cadlag.solve import SDE, NoiseKind
+
+S = TypeVar("S", bound="AbstractSchedule")
 
 
 class AbstractSchedule(eqx.Module):
@@ -96,7 +98,7 @@ class AbstractSchedule(eqx.Module):
         """The SDE with these marginals, an ordinary Process with additive noise, data at t = 0."""
         return SDE(_Drift(self), _Diffusion(self), noise=NoiseKind.additive)
 
-    def shifted(self, shift: Array | None) -> Self:
+    def shifted(self: S, shift: Array | None) -> S:
         """The same schedule, reverting to `shift`."""
         return eqx.tree_at(lambda s: s.shift, self, shift, is_leaf=lambda x: x is None)
 

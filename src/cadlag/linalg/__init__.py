@@ -4,6 +4,7 @@ from cadlag.linalg._divergence import divergence as divergence
 from cadlag.linalg._divergence import gaussian_probes as gaussian_probes
 from cadlag.linalg._divergence import rademacher_probes as rademacher_probes
 from cadlag.linalg._divergence import value_and_divergence as value_and_divergence
+from cadlag.linalg._pairwise import map_blocks as map_blocks
 from cadlag.linalg._pairwise import pairwise_matvec as pairwise_matvec
 from cadlag.linalg._pairwise import squared_distances as squared_distances
 from cadlag.linalg._symmetric import symmetric_sqrt as symmetric_sqrt

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Shaped
 
 # Up to this many features differences are formed one by one, which loses nothing to cancellation.
 _DIRECT = 16
@@ -28,6 +28,21 @@ def squared_distances(x: Float[Array, "n d"], y: Float[Array, "m d"]) -> Float[A
     return jnp.maximum(squares - 2 * product, 0)
 
 
+def map_blocks(
+    function: Callable[[Array], Array], x: Float[Array, "n d"], *, block: int = 512
+) -> Shaped[Array, "n ..."]:
+    """`function` of `block` rows (b, d) at a time, giving (b, ...), put together again to (n, ...)."""
+    if block < 1:
+        raise ValueError(f"`block` must be at least 1 row, but got {block}.")
+    n, d = x.shape
+    block = min(block, n)
+    count = -(-n // block)
+    # The last block is filled up with copies of the last row, cut off afterwards.
+    rows = jnp.pad(x, ((0, count * block - n), (0, 0)), mode="edge").reshape(count, block, d)
+    out = jax.lax.map(function, rows)
+    return out.reshape(count * block, *out.shape[2:])[:n]
+
+
 def pairwise_matvec(
     function: Callable[[Array, Array], Array],
     x: Float[Array, "n d"],
@@ -40,12 +55,4 @@ def pairwise_matvec(
 
     `function` takes (b, d) and (m, d) to (b, m), such as `squared_distances`.
     """
-    if block < 1:
-        raise ValueError(f"`block` must be at least 1 row, but got {block}.")
-    n = x.shape[0]
-    block = min(block, n)
-    count = -(-n // block)
-    # The last block is filled up with copies of the last point, cut off afterwards.
-    rows = jnp.pad(x, ((0, count * block - n), (0, 0)), mode="edge").reshape(count, block, x.shape[1])
-    sums = jax.lax.map(lambda part: jnp.matmul(function(part, y), v, precision="highest"), rows)
-    return sums.reshape(count * block, v.shape[1])[:n]
+    return map_blocks(lambda rows: jnp.matmul(function(rows, y), v, precision="highest"), x, block=block)
