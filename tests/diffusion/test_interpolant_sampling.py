@@ -110,7 +110,7 @@ FINEST = 160
 def slopes(model, epsilon):
     """Slopes in x of b + εs on the finest grid, where both are linear in x."""
     slope = lambda t: (model.drift(t, jnp.ones(1), epsilon) - model.drift(t, jnp.zeros(1), epsilon))[0]
-    return np.asarray(jax.jit(jax.vmap(slope))(jnp.arange(FINEST) / FINEST))
+    return np.asarray(jax.jit(jax.vmap(slope))(jnp.arange(0.0, FINEST) / FINEST))
 
 
 def recursion(noisy, last, steps, epsilon):
