@@ -1,6 +1,6 @@
 """Transport between two data sets by a stochastic interpolant, or from a Gaussian to one.
 
-Join the two laws by x_t = α(t) x_0 + β(t) x_1 + γ(t) z; learn b = E[dx_t/dt | x_t] and η = E[z | x_t] by two regressions
+Join the two laws by x_t = α(t) x_0 + β(t) x_1 + γ(t) z; learn b = E[dx_t/dt | x_t] and η = E[z | x_t] by regression,
 without simulation; then, with s = -η/γ and any ε chosen after training,
 
     dX = (b + εs) dt + sqrt(2ε) dW carries ρ_0 to ρ_1;   dX = b dt does too, and gives densities.
@@ -43,8 +43,8 @@ class Transport(Estimator):
     - `coupling`: of a batch's two ends; `Independent()` (default), `MinibatchOT()`, `EntropicOT(epsilon)`. With
       `paired` row i of X0 belongs to row i of X1 and there is nothing to couple.
     - `network`: constructor `(size, *, key)`; `functools.partial(ScoreMLP, width=256)` sets its options.
-    - `steps`, `batch_size`, `learning_rate`: Adam with a cosine decay, gradients clipped at norm one; `ema`: decay of the
-      average of the weights that is kept.
+    - `steps`, `batch_size`, `learning_rate`: Adam with a cosine decay, gradients clipped at norm one; `ema`: decay of
+      the average of the weights that is kept.
     - `epsilon`: noise of the SDE when carrying, in units of standardised data; 0 is the ODE. `sampling_steps`.
     - `standardise`: one affine map for both ends, fitted on the pooled data; results are in the data's units.
     - `seed`: of weights, batches and draws. `run`: folder for checkpoints and metrics; fitting again with the same
@@ -133,8 +133,8 @@ class Transport(Estimator):
         points = self._prepared(X)
         if self.start_ is not None:
             raise ValueError(
-                "Transport.log_prob: the start X0 is a data set, so the density at the end is unknown. Fit from a normal "
-                "law, fit(X1), or use cadlag.diffusion's interpolant_log_prob with the log-density of the start."
+                "Transport.log_prob: the start X0 is a data set, so the density at the end is unknown. Fit from a "
+                "normal law, fit(X1), or use cadlag.diffusion's interpolant_log_prob with the log-density of the start."
             )
         jacobian = np.sum(np.log(np.broadcast_to(self.scale_, self.shape_)))
         read = lambda x, key: interpolant_log_prob(self.model_, x, standard_normal)  # noqa: E731
@@ -161,7 +161,7 @@ class Transport(Estimator):
             raise ValueError("Transport: paired data need X0 and X1 of equal length, row by row.")
         if len(ends) == 2 and ends[0].shape[1:] != ends[1].shape[1:]:
             raise ValueError(
-                f"Transport: X0 has samples of shape {ends[0].shape[1:]} and X1 of {ends[1].shape[1:]}; they must agree."
+                f"Transport: X0 has samples of shape {ends[0].shape[1:]}, X1 of {ends[1].shape[1:]}; they must agree."
             )
 
     def _standardise(self, ends: list[np.ndarray]) -> None:
@@ -232,11 +232,11 @@ class NormalDraws:
 
 
 @functools.lru_cache(maxsize=64)
-def make_update(learning_rate: float, steps: int, ema: float) -> Any:
+def make_update(learning_rate: float, steps: int, ema: float, loss: Callable | None = None) -> Any:
     """Adam with a cosine decay; made once, since a new optimiser means compiling anew."""
     schedule = optax.cosine_decay_schedule(learning_rate, steps)
     optimiser = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(schedule))
-    return gradient(InterpolantLoss(), optimiser, average=EMA(ema))
+    return gradient(InterpolantLoss() if loss is None else loss, optimiser, average=EMA(ema))
 
 
 def standard_normal(x: Array) -> Array:
