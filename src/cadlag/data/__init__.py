@@ -1,8 +1,16 @@
-"""Data: records with times and masks, readers and writers, and sources of batches."""
+"""Data: records of series and of samples, readers and writers, and sources of batches."""
 
+from cadlag.data._affine import Affine as Affine
+from cadlag.data._affine import dequantise as dequantise
+from cadlag.data._affine import quantise as quantise
+from cadlag.data._sample_files import read_samples as read_samples
+from cadlag.data._sample_files import write_samples as write_samples
+from cadlag.data._samples import Samples as Samples
 from cadlag.data._series import IrregularSeries as IrregularSeries
 from cadlag.data.bundled import BUNDLED as BUNDLED
 from cadlag.data.bundled import bundled as bundled
+from cadlag.data.bundled import digits as digits
+from cadlag.data.bundled import digits_split as digits_split
 from cadlag.data.readers import read_long as read_long
 from cadlag.data.readers import read_npz as read_npz
 from cadlag.data.readers import read_series as read_series

@@ -59,7 +59,7 @@ def encode_labels(labels: Any, n: int, classes: Sequence | np.ndarray | None) ->
         raise ValueError(f"`labels` must have shape ({n},) or ({n}, targets), but got {labels.shape}.")
     if np.issubdtype(labels.dtype, np.floating):
         if not np.all(np.isfinite(labels)):
-            raise ValueError("`labels` hold NaN or infinite values; leave those series out.")
+            raise ValueError("`labels` hold NaN or infinite values; leave those out.")
         return (labels[:, None] if labels.ndim == 1 else labels), None
     if labels.ndim == 2:
         raise ValueError(f"`labels` of shape {labels.shape} must be floats (targets), but are {labels.dtype}.")

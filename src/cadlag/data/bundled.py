@@ -3,8 +3,10 @@
 import numpy as np
 
 from cadlag.data._optional import aeon_datasets
+from cadlag.data._samples import Samples
 from cadlag.data._series import IrregularSeries
 from cadlag.data.readers import from_cases
+from cadlag.data.transforms import split
 
 _AEON = {
     "BasicMotions": "load_basic_motions",
@@ -37,8 +39,29 @@ def bundled(name: str) -> IrregularSeries:
     return from_cases(cases, labels, unit_interval=True)
 
 
+def digits() -> Samples:
+    """The 1797 handwritten digits of scikit-learn as images (1797, 1, 8, 8), 17 grey levels scaled to [-1, 1].
+
+    Labels are the classes 0 to 9. Some pixels at the border are constant; `dequantise(x, 17, key=key)` makes the levels
+    continuous.
+    """
+    pixels, target = _pixels()
+    return Samples.from_arrays(pixels[:, None] / 8 - 1, labels=target)
+
+
+def digits_split(*, seed: int) -> tuple[Samples, Samples]:
+    """`digits()` at random in 1437 to learn from and 360 to judge by, not stratified."""
+    train, test = split(digits(), (1437 / 1797, 360 / 1797), seed=seed, stratify=False)
+    return train, test
+
+
 def _digits() -> IrregularSeries:
+    pixels, target = _pixels()
+    return IrregularSeries.from_arrays(np.linspace(0.0, 1.0, 8), pixels, labels=target)
+
+
+def _pixels() -> tuple[np.ndarray, np.ndarray]:
     from sklearn.datasets import load_digits
 
     pixels, target = load_digits(return_X_y=True)
-    return IrregularSeries.from_arrays(np.linspace(0.0, 1.0, 8), pixels.reshape(-1, 8, 8), labels=target)
+    return np.asarray(pixels).reshape(-1, 8, 8), np.asarray(target)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from cadlag.data._archive import read_archive
 from cadlag.data._optional import aeon_datasets
 from cadlag.data._series import IrregularSeries
 from cadlag.data._table import PARQUET_SUFFIXES, TEXT_SUFFIXES, Table, names_or_numbers, read_table
@@ -148,13 +149,7 @@ def read_npz(path: Path) -> IrregularSeries:
     Nothing in the file is executed: arrays of Python objects are refused.
     """
     path = pathlib.Path(path)
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: there is no such file.") from None
-    except Exception as error:
-        raise ValueError(f"{path}: this is not a readable NPZ of plain arrays: {error}") from error
+    arrays = read_archive(path)
     options = ("mask", "lengths", "static", "labels", "channels", "classes", "ids")
     missing = [name for name in ("times", "values") if name not in arrays]
     if missing:

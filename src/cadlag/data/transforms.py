@@ -1,14 +1,17 @@
 """What is done to a record before learning: scaling, deleting observations, splitting, cutting windows."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from cadlag.data._samples import Samples
 from cadlag.data._series import IrregularSeries
+
+Record = TypeVar("Record", IrregularSeries, Samples)
 
 
 class Standardise(eqx.Module):
@@ -79,16 +82,17 @@ def delete_time_points(series: IrregularSeries, rate: float, *, seed: int) -> Ir
 
 
 def split(
-    series: IrregularSeries,
+    series: Record,
     fractions: Sequence[float] = (0.7, 0.15, 0.15),
     *,
     seed: int,
     stratify: bool = True,
-) -> tuple[IrregularSeries, ...]:
+) -> tuple[Record, ...]:
     """Disjoint random parts of the given fractions; class by class where labels are classes and `stratify`.
 
     Each class is shuffled and cut at the rounded cumulative fractions, but the first part always gets at
-    least one of it. Within a part the series keep their order.
+    least one of it. Within a part they keep their order.
+    `series` may be `Samples` too.
 
     **Raises:** ValueError if the fractions are not positive and of sum 1, or a part would be empty.
     """
@@ -102,8 +106,9 @@ def split(
     parts = [np.flatnonzero(part == k) for k in range(len(fractions))]
     empty = [k for k, index in enumerate(parts) if index.size == 0]
     if empty:
+        noun = "series" if isinstance(series, IrregularSeries) else "samples"
         raise ValueError(
-            f"{len(series)} series are too few for fractions {tuple(fractions)}: part {empty[0]} is empty. "
+            f"{len(series)} {noun} are too few for fractions {tuple(fractions)}: part {empty[0]} is empty. "
             "Use fewer parts, more data, or `stratify=False`."
         )
     return tuple(series.take(index) for index in parts)
@@ -149,9 +154,8 @@ def _with_values(series: IrregularSeries, values: Any) -> IrregularSeries:
     return eqx.tree_at(lambda s: s.values, series, values)
 
 
-def _groups(series: IrregularSeries, stratify: bool) -> list[np.ndarray]:
-    labels = series.labels
+def _groups(series: IrregularSeries | Samples, stratify: bool) -> list[np.ndarray]:
+    labels = None if series.labels is None else np.asarray(series.labels)
     if not stratify or labels is None or not np.issubdtype(labels.dtype, np.integer):
         return [np.arange(len(series))]
-    labels = np.asarray(labels)
     return [np.flatnonzero(labels == k) for k in np.unique(labels)]

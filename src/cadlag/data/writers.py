@@ -1,8 +1,8 @@
-"""Writing predictions to files, with the identities of the series."""
+"""Writing predictions to files, with the identities of the series; files that appear whole."""
 
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,9 +38,14 @@ def write_predictions(
     write = {".csv": _write_csv, ".parquet": _write_parquet, ".npz": _write_npz}.get(path.suffix.lower())
     if write is None:
         raise ValueError(f"{path}: the suffix {path.suffix!r} is not one of .csv, .parquet, .npz.")
+    return appear(path, lambda draft: write(draft, id, ids, arrays))
+
+
+def appear(path: pathlib.Path, write: Callable[[pathlib.Path], Any]) -> pathlib.Path:
+    """Let `write` fill a draft beside `path` and put it there when it is whole."""
     draft = path.with_name(f".{path.name}.{os.getpid()}{path.suffix}")
     try:
-        write(draft, id, ids, arrays)
+        write(draft)
         os.replace(draft, path)
     finally:
         draft.unlink(missing_ok=True)
