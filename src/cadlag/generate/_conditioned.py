@@ -52,7 +52,8 @@ class Conditioned:
         constraint = self._constraint(n)
         drawn = sample(
             self._denoiser, owner.shape_, n, key=jr.key(seed), cond=owner._labels(self._label, n),
-            constraint=constraint, sampler=owner.default_sampler() if sampler is None else sampler, dtype=owner.dtype_,
+            constraint=constraint, dtype=owner.dtype_,
+            sampler=owner.default_sampler(constrained=constraint is not None) if sampler is None else sampler,
         )  # fmt: skip
         x = np.array(owner.scaling_.invert(drawn))
         if self._known is not None:
@@ -127,5 +128,3 @@ class _AtExpected(eqx.Module):
 
     def __call__(self, t: Array, x: Array, cond: Any) -> Array:
         return jnp.sum(self.log_likelihood(self.scaling.invert(self.denoiser.data(t, x, cond))))
-
-

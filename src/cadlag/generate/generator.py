@@ -24,6 +24,7 @@ from cadlag.diffusion import (
     Noise,
     ProbabilityFlow,
     Simple,
+    bits_per_dim,
     decode,
     encode,
     log_prob,
@@ -51,7 +52,7 @@ class Generator(Estimator):
       average, which is used for everything after training.
     - `standardise`: scale each column of vectors, or all of an image or series by one number, to deviation one.
     - `drop`: share of labels hidden in training, for classifier-free guidance.
-    - `sampler`: the default of `sample`, `DPMSolver(40, denoise=True)`.
+    - `sampler`: the default of `sample`, `DPMSolver(40, denoise=True)`; with known entries 100 steps of the SDE.
     - `levels`: number of evenly spaced values that integer data have; noise is then added within each cell, afresh in
       every sample drawn for training, and densities are those of the dequantised data. None for continuous data.
     - `seed`, `run` (folder for checkpoints; fitting again with the same settings resumes), `progress`.
@@ -162,6 +163,19 @@ class Generator(Estimator):
         found = in_chunks(lambda *rows: _densities(self.model_, probes, *rows), (x, cond, keys))
         return found + float(self.scaling_.log_det)
 
+    def bits_per_dim(self, X: Any, *, condition: Any = None, seed: int = 0) -> np.ndarray:
+        """Bits a dimension of integer data, shape (n,): -log2 of the dequantised density of one cell.
+
+        One draw of the dequantising noise a sample, so an upper bound on average (Theis et al., ICLR 2016).
+        """
+        self.check_is_fitted()
+        if self.cell_ is None:
+            raise ValueError("bits_per_dim is for integer data: fit with levels=, the number of values they can have.")
+        values = np.asarray(as_samples(X, None, "Generator").values, np.float64)
+        spread = np.random.default_rng(seed).uniform(-0.5, 0.5, values.shape)
+        found = jnp.asarray(self.log_prob(values + self.cell_ * spread, condition=condition, seed=seed))
+        return np.asarray(bits_per_dim(found, values[0].size, width=self.cell_))
+
     def score_samples(self, X: Any) -> np.ndarray:
         """`log_prob`, by the name scikit-learn's density models use."""
         return self.log_prob(X)
@@ -206,9 +220,11 @@ class Generator(Estimator):
             return jnp.full((n,), len(self.classes_), jnp.int32)
         return label_codes(condition, self.classes_, n)
 
-    def default_sampler(self) -> AbstractSampler:
-        """The sampler of `sample`."""
-        return DPMSolver(40, denoise=True) if self.sampler is None else self.sampler
+    def default_sampler(self, *, constrained: bool = False) -> AbstractSampler:
+        """The sampler of `sample`: the flow, or the SDE where parts are put back, which noise then blends in."""
+        if self.sampler is not None:
+            return self.sampler
+        return DPMSolver(100, stochastic=True, denoise=True) if constrained else DPMSolver(40, denoise=True)
 
 
 class _Data(eqx.Module):
