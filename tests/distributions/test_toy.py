@@ -1,5 +1,6 @@
 """Toy laws: where their draws lie, and how evenly."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -10,8 +11,13 @@ import scipy.stats
 from cadlag.distributions import Checkerboard, NoisyManifold, circle, spiral, swiss_roll, two_moons
 
 
+@eqx.filter_jit
+def _draws(law, keys):
+    return jax.vmap(law.sample)(keys)
+
+
 def draws(law, n=4000):
-    return np.asarray(jax.vmap(law.sample)(jr.split(jr.key(0), n)))
+    return np.asarray(_draws(law, jr.split(jr.key(0), n)))
 
 
 def test_checkerboard_is_uniform_on_its_squares():
@@ -28,7 +34,7 @@ def test_checkerboard_is_uniform_on_its_squares():
 def test_density_of_the_checkerboard_integrates_to_one():
     law = Checkerboard(jnp.asarray(1.5, jnp.float32))
     centres = jnp.asarray((np.stack(np.meshgrid(*2 * [np.arange(-5, 5)]), -1).reshape(-1, 2) + 0.5) * 1.5, jnp.float32)
-    density = np.exp(jax.vmap(law.log_prob)(centres))
+    density = np.exp(jax.jit(jax.vmap(law.log_prob))(centres))
     assert density.dtype == np.float32
     assert density.sum() * 1.5**2 == pytest.approx(1, rel=1e-6)
     assert float(Checkerboard().log_prob(jnp.asarray([0.5, 0.5]))) == pytest.approx(-np.log(32))

@@ -74,12 +74,14 @@ def test_too_few_iterations_are_said():
 
 def test_precision_and_recall():
     """Clusters so far apart that every ball stays within its own."""
-    left, right = RNG.normal(size=(40, 2)), RNG.normal(size=(40, 2)) + 100
-    both = np.concatenate([left, right])
+    left, other = RNG.normal(size=(2, 40, 2))
+    both, one = np.concatenate([left, left + 100]), np.concatenate([left, other])
     assert precision_recall(both, both) == (1.0, 1.0)
-    assert precision_recall(both, np.concatenate([left, left])) == (1.0, 0.5)  # a mode dropped
-    assert precision_recall(left, both) == (0.5, 1.0)  # a mode invented
-    assert precision_recall(left, right) == (0.0, 0.0)
+    assert precision_recall(one, one + 100) == (0.0, 0.0)
+    dropped, invented = precision_recall(both, one), precision_recall(one, both)  # a mode too few, a mode too many
+    assert dropped == invented[::-1]
+    assert dropped.recall <= 0.5 < dropped.precision
+    assert precision_recall(both, np.concatenate([left, left])) == (1.0, 0.5)
 
 
 def test_balls_reach_to_the_kth_neighbour():

@@ -22,19 +22,18 @@ def trials(distance, shift, count=20):
 
 
 def floor(distance):
-    """The mean distance between two sets of N / 2 of one law, from 200 pairs."""
+    """The mean distance between two sets of N / 2 of one law, from 100 pairs."""
     rng = np.random.default_rng(3)
-    return np.mean([float(distance(rng.normal(size=N // 2), rng.normal(size=N // 2))) for _ in range(200)])
+    return np.mean([float(distance(rng.normal(size=N // 2), rng.normal(size=N // 2))) for _ in range(100)])
 
 
-@pytest.mark.parametrize("distance", [wasserstein, w2_squared])
-def test_the_same_law_reads_as_zero(distance):
+def test_the_same_law_reads_as_zero():
     """20 independent trials. The error is not smaller than the truth: each is beyond 3 of its errors in less than
     0.3 %, so that all are within in over 94 % of seeds, and this one is fixed. What is taken off is large."""
-    value, error = trials(distance, 0.0)
+    value, error = trials(wasserstein, 0.0)
     assert np.all(abs(value) < 3 * error)
     # The bias left: the mean of 20 within 3 of its own errors (false alarm 0.3 %), which could not hide the floor.
-    assert abs(value.mean()) < 3 * value.std(ddof=1) / np.sqrt(20) < floor(distance) / 2
+    assert abs(value.mean()) < 3 * value.std(ddof=1) / np.sqrt(20) < floor(wasserstein) / 2
 
 
 def test_different_laws_and_an_honest_error():

@@ -23,24 +23,26 @@ def by_hand(h, x, y):
     return within[0], h(x, y).mean(), within[1]
 
 
+def kernel(widths):
+    return lambda a, b: np.mean([np.exp(-cdist(a, b, "sqeuclidean") / (2 * w * w)) for w in widths], axis=0)
+
+
 @pytest.mark.parametrize("block", [4, 512])
 def test_mmd_against_all_pairs(block):
-    def kernel(a, b):
-        return (np.exp(-cdist(a, b, "sqeuclidean") / 2) + np.exp(-cdist(a, b, "sqeuclidean") / 18)) / 2
-
-    xx, xy, yy = by_hand(kernel, X, Y)
+    xx, xy, yy = by_hand(kernel([1.0, 3.0]), X, Y)
     np.testing.assert_allclose(mmd(X, Y, bandwidths=[1.0, 3.0], block=block), xx + yy - 2 * xy, rtol=1e-12)
 
 
 def test_default_bandwidths_are_multiples_of_the_median():
-    x, y = X.reshape(9, -1), Y.reshape(7, -1)
-    pooled = np.concatenate([x, y])
+    pooled = np.concatenate([X.reshape(9, -1), Y.reshape(7, -1)])
     median = np.median(cdist(pooled, pooled)[np.triu_indices(16, 1)])
     np.testing.assert_allclose(median_distance(X, Y), median, rtol=1e-12)
-    widths = median * np.array([0.25, 0.5, 1, 2, 4])
-    np.testing.assert_allclose(mmd(X, Y), mmd(X, Y, bandwidths=widths), rtol=1e-12)
-    thinned = median_distance(np.repeat(X, 200, axis=0), np.repeat(Y, 200, axis=0))
-    np.testing.assert_allclose(thinned, median, rtol=0.1)  # 500 of each instead of 1800 and 1400
+    xx, xy, yy = by_hand(kernel(median * np.array([0.25, 0.5, 1, 2, 4])), X, Y)
+    np.testing.assert_allclose(mmd(X, Y), xx + yy - 2 * xy, rtol=1e-12)
+    # The first and last of each are four points, whatever lies between.
+    ends = np.concatenate([X[[0, -1]], Y[[0, -1]]]).reshape(4, -1)
+    few = np.median(cdist(ends, ends)[np.triu_indices(4, 1)])
+    np.testing.assert_allclose(median_distance(X, Y, most=2), few, rtol=1e-12)
 
 
 def test_energy_distance_against_all_pairs_and_scipy():
@@ -51,6 +53,12 @@ def test_energy_distance_against_all_pairs_and_scipy():
     xx, xy, yy = by_hand(cdist, x, y)
     biased = energy_distance(x, y) + xx / 9 + yy / 7
     np.testing.assert_allclose(biased, scipy.stats.energy_distance(x, y) ** 2, rtol=1e-12)
+
+
+def test_gradient_of_the_energy_distance():
+    """At x = (0, 1), y = (3, 5): each x is left of all y, so 2 E|X - Y| falls by 1 in each; E|X - X'| by -1 and 1."""
+    x, y = jnp.asarray([0.0, 1.0]), jnp.asarray([3.0, 5.0])
+    np.testing.assert_allclose(jax.grad(energy_distance)(x, y), [-1 + 1, -1 - 1], atol=1e-12)
 
 
 def test_both_are_unbiased():
@@ -77,12 +85,14 @@ def folded(shift):
     return scipy.stats.foldnorm(abs(shift) / np.sqrt(2), scale=np.sqrt(2)).mean()
 
 
-def test_single_precision_agrees_with_double():
+def test_single_precision_and_many_features():
     x, y = (1 + RNG.normal(size=(50, 40))), RNG.normal(size=(60, 40))
-    single = [f(x.astype(np.float32), y.astype(np.float32)) for f in (mmd, energy_distance)]
-    assert all(v.dtype == jnp.float32 for v in single)
+    a, b = x.astype(np.float32), y.astype(np.float32)
+    found = mmd(a, b, bandwidths=[5.0, 20.0]), energy_distance(a, b)
+    assert all(v.dtype == jnp.float32 for v in found)
+    (xx, xy, yy), (dxx, dxy, dyy) = by_hand(kernel([5.0, 20.0]), x, y), by_hand(cdist, x, y)
     # Differences of means of order 0.5 and 10 with roundings of 1e-6 of them.
-    np.testing.assert_allclose(single, [mmd(x, y), energy_distance(x, y)], rtol=1e-4)
+    np.testing.assert_allclose(found, [xx + yy - 2 * xy, 2 * dxy - dxx - dyy], rtol=1e-4)
 
 
 @pytest.mark.parametrize(

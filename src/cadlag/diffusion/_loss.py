@@ -55,6 +55,9 @@ class DenoisingLoss(eqx.Module):
     def __call__(self, denoiser: Denoiser, batch: Any, key: PRNGKeyArray) -> tuple[Array, dict]:
         """Mean loss over a batch."""
         examples = batch if isinstance(batch, Examples) else Examples(batch)
+        # A schedule may hold arrays (a table): they are not learnt here.
+        fixed = jax.tree.map(lambda x: jax.lax.stop_gradient(x) if eqx.is_array(x) else x, denoiser.schedule)
+        denoiser = eqx.tree_at(lambda d: d.schedule, denoiser, fixed)
         n, dtype = examples.x.shape[0], examples.x.dtype
         time_key, noise_key, drop_key, net_key = jr.split(key, 4)
         times = self._times(denoiser, n, dtype, time_key)

@@ -5,6 +5,7 @@ from typing import Any
 import equinox as eqx
 import jax.numpy as jnp
 import jax.random as jr
+import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from cadlag.distributions._checks import floats, known
@@ -14,11 +15,12 @@ from cadlag.distributions._distribution import AbstractDistribution
 class Gaussian(AbstractDistribution):
     """A Gaussian in R^D with covariance U diag(variances) Uᵀ.
 
-    **Arguments:** `mean` (D,), which decides the dtype; `covariance` (D, D), symmetric and positive semidefinite. A
-    singular law can be drawn from and diffused, but has no density.
+    **Arguments:** `mean` (D,), which decides the dtype; `covariance` (D, D), symmetric and positive semidefinite, or
+    (D,), its diagonal, or one number, the variance of every entry. A singular law can be drawn from and diffused, but
+    has no density.
 
-    `axes` are the columns U, `variances` what lies along them. The derivative with respect to `covariance` is that of
-    an eigendecomposition, undefined where eigenvalues coincide; that with respect to everything else is fine.
+    `axes` are the columns U, `variances` what lies along them. The derivative with respect to a full `covariance` is
+    that of an eigendecomposition, undefined where eigenvalues coincide; that with respect to all else is fine.
 
     **Raises:** ValueError for other shapes, and for a matrix that is not symmetric or has a negative eigenvalue.
     """
@@ -30,21 +32,18 @@ class Gaussian(AbstractDistribution):
     def __init__(self, mean: Any, covariance: Any):
         self.mean = floats("mean", mean)
         covariance = floats("covariance", covariance, self.mean.dtype)
-        if self.mean.ndim != 1 or covariance.shape != 2 * self.mean.shape:
+        if self.mean.ndim != 1 or covariance.ndim > 2 or covariance.shape != covariance.ndim * self.mean.shape:
             raise ValueError(
-                f"`mean` must be (D,) and `covariance` (D, D), but got {self.mean.shape} and {covariance.shape}."
+                "`mean` must be (D,) and `covariance` (D, D), (D,) or one number, but got "
+                f"{self.mean.shape} and {covariance.shape}."
             )
-        check_covariance(covariance)
-        values, self.axes = jnp.linalg.eigh(covariance)
-        self.variances = jnp.maximum(values, 0)
-
-    @classmethod
-    def isotropic(cls, mean: Any, std: Any) -> "Gaussian":
-        """mean + std z: differentiable in `std`, a scalar."""
-        mean = floats("mean", mean)
-        plain = cls(mean, jnp.eye(mean.shape[0], dtype=mean.dtype))
-        spread = jnp.broadcast_to(floats("std", std, mean.dtype) ** 2, mean.shape)
-        return eqx.tree_at(lambda g: (g.axes, g.variances), plain, (jnp.eye(len(mean), dtype=mean.dtype), spread))
+        check_covariance("covariance", covariance, full=covariance.ndim == 2)
+        if covariance.ndim == 2:
+            values, self.axes = jnp.linalg.eigh(covariance)
+            self.variances = jnp.maximum(values, 0)
+        else:
+            self.axes = jnp.eye(self.mean.shape[0], dtype=self.mean.dtype)
+            self.variances = jnp.broadcast_to(covariance, self.mean.shape)
 
     @classmethod
     def fit(cls, x: Float[Array, "n D"], *, ridge: float = 0.0) -> "Gaussian":
@@ -97,15 +96,16 @@ def times(a: Array, b: Array) -> Array:
     return jnp.matmul(a, b, precision="highest")
 
 
-def check_covariance(covariance: Array, name: str = "covariance") -> None:
-    """Refuse matrices (..., D, D) that are not symmetric and positive semidefinite up to rounding."""
+def check_covariance(name: str, covariance: Array, *, full: bool) -> None:
+    """Refuse matrices (..., D, D) that are not symmetric and positive semidefinite up to rounding, or variances < 0."""
     values = known(covariance)
     if values is None or values.size == 0:
         return
-    slack = 100 * float(jnp.finfo(covariance.dtype).eps) * abs(values).max()
-    gap = abs(values - values.swapaxes(-1, -2)).max()
+    slack = 100 * float(jnp.finfo(covariance.dtype).eps) * abs(values).max() if full else 0.0
+    gap = abs(values - values.swapaxes(-1, -2)).max() if full else 0.0
     if gap > slack:
         raise ValueError(f"`{name}` must be symmetric, but entries across the diagonal differ by up to {gap:.3g}.")
-    smallest = float(jnp.linalg.eigvalsh(covariance).min())
+    smallest = float((np.linalg.eigvalsh(values) if full else values).min())
     if smallest < -slack:
-        raise ValueError(f"`{name}` must be positive semidefinite, but has the eigenvalue {smallest:.3g}.")
+        what = "be positive semidefinite, but has the eigenvalue" if full else "not be negative, but the smallest is"
+        raise ValueError(f"`{name}` must {what} {smallest:.3g}.")

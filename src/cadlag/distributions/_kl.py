@@ -1,6 +1,5 @@
 """Relative entropies in closed form."""
 
-import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -45,5 +44,4 @@ def _as_gaussian(law: AbstractDistribution) -> Gaussian:
     if isinstance(law, Gaussian):
         return law
     assert isinstance(law, Normal)
-    variances = jnp.broadcast_to(law.scale**2, law.loc.shape)
-    return eqx.tree_at(lambda g: g.variances, Gaussian.isotropic(law.loc, 1.0), variances)
+    return Gaussian(law.loc, law.scale**2)

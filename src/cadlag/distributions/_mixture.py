@@ -22,7 +22,7 @@ class GaussianMixture(AbstractDistribution):
     """Σ_k weights_k N(means_k, covariances_k) in R^D, with exact score, diffusions and posterior means.
 
     **Arguments:** `means` (K, D) decide the dtype; `weights` (K,), not negative, of sum one; `covariances` (K, D, D),
-    symmetric positive semidefinite.
+    symmetric positive semidefinite, or (K, D), their diagonals, or (K,), one variance a component.
 
     `components` is a `Gaussian` with a leading axis K. Nothing is factorised anew when the law is diffused, so that it
     can be asked for its score at a new noise level in every step of a solver.
@@ -37,12 +37,13 @@ class GaussianMixture(AbstractDistribution):
     def __init__(self, weights: Any, means: Any, covariances: Any):
         means, self.weights = _means_and_weights(means, weights)
         covariances = floats("covariances", covariances, means.dtype)
-        if covariances.shape != (*means.shape, means.shape[1]):
+        allowed = [means.shape[:1], means.shape, (*means.shape, means.shape[1])]
+        if covariances.shape not in allowed:
             raise ValueError(
-                f"`covariances` must have shape {(*means.shape, means.shape[1])} to go with `means` {means.shape}, but "
-                f"got {covariances.shape}; for one standard deviation a component use `GaussianMixture.isotropic`."
+                f"`covariances` must have shape {allowed[2]}, {allowed[1]} or {allowed[0]} to go with `means` "
+                f"{means.shape}, but got {covariances.shape}."
             )
-        check_covariance(covariances, "covariances")
+        check_covariance("covariances", covariances, full=covariances.ndim == 3)
         self.components = jax.vmap(Gaussian)(means, covariances)
 
     @classmethod
@@ -55,9 +56,7 @@ class GaussianMixture(AbstractDistribution):
         values = known(stds)
         if values is not None and values.min() < 0:
             raise ValueError(f"`stds` must not be negative, but the smallest is {values.min():g}.")
-        unit = jnp.broadcast_to(jnp.eye(means.shape[1], dtype=means.dtype), (*means.shape, means.shape[1]))
-        components = jax.vmap(Gaussian.isotropic)(means, jnp.broadcast_to(stds, weights.shape))
-        return eqx.tree_at(lambda m: m.components, cls(weights, means, unit), components)
+        return cls(weights, means, jnp.broadcast_to(stds**2, weights.shape))
 
     @property
     def means(self) -> Float[Array, "K D"]:

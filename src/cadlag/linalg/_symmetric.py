@@ -12,4 +12,4 @@ def symmetric_sqrt(a: Float[Array, "*batch n n"]) -> Float[Array, "*batch n n"]:
     """
     values, vectors = jnp.linalg.eigh(a)
     roots = jnp.sqrt(jnp.maximum(values, 0))
-    return (vectors * roots[..., None, :]) @ jnp.swapaxes(vectors, -1, -2)
+    return jnp.matmul(vectors * roots[..., None, :], jnp.swapaxes(vectors, -1, -2), precision="highest")

@@ -37,7 +37,7 @@ def frechet_of_gaussians(
     # The trace of (C^½ C' C^½)^½ is the sum of the singular values of C^½ C'^½.
     cross = jnp.sum(jnp.linalg.svd(jnp.matmul(root, other_root, precision="highest"), compute_uv=False))
     gap = mean - other_mean
-    return gap @ gap + jnp.trace(covariance) + jnp.trace(other_covariance) - 2 * cross
+    return jnp.sum(gap * gap) + jnp.trace(covariance) + jnp.trace(other_covariance) - 2 * cross
 
 
 @jax.jit

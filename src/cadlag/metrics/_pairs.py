@@ -76,7 +76,12 @@ def _mmd(x: Array, y: Array, bandwidths: Array, *, block: int) -> Array:
 
 @functools.partial(jax.jit, static_argnames="block")
 def _energy(x: Array, y: Array, *, block: int) -> Array:
-    xx, xy, yy = _means(lambda a, b: jnp.sqrt(squared_distances(a, b)), 0.0, x, y, block)
+    def distance(a: Array, b: Array) -> Array:
+        squares = squared_distances(a, b)
+        # The root's slope at zero would make gradients NaN.
+        return jnp.where(squares > 0, jnp.sqrt(jnp.where(squares > 0, squares, 1)), 0)
+
+    xx, xy, yy = _means(distance, 0.0, x, y, block)
     return 2 * xy - xx - yy
 
 

@@ -74,7 +74,7 @@ def _sliced(x: Array, y: Array, key: PRNGKeyArray, *, projections: int, p: float
     a, b = (jnp.sort(jnp.matmul(z, directions, precision="highest"), axis=0) for z in (x, y))
     i, j, weights = quantile_coupling(len(x), len(y))
     gaps = jnp.abs(a[i] - b[j]) ** p
-    return jnp.mean(jnp.asarray(weights, x.dtype) @ gaps) ** (1 / p)
+    return jnp.mean(jnp.sum(jnp.asarray(weights, x.dtype)[:, None] * gaps, axis=0)) ** (1 / p)
 
 
 def _assignment(a: np.ndarray, b: np.ndarray, p: float | int) -> float:

@@ -11,6 +11,7 @@ import jax.random as jr
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from cadlag.nn._convolve import Geometry, convolve, convolve_transpose
+from cadlag.nn._init import uniform
 
 Sizes = int | Sequence[int]
 
@@ -219,8 +220,8 @@ def _weights(
     weight_key, bias_key = jr.split(key)
     bound = 1 / math.sqrt(in_channels * math.prod(kernel))
     ends = (out_channels, in_channels) if transposed else (in_channels, out_channels)
-    weight = jr.uniform(weight_key, (*kernel, *ends), minval=-bound, maxval=bound)
-    return weight, jr.uniform(bias_key, (out_channels,), minval=-bound, maxval=bound) if bias else None
+    weight = uniform(weight_key, (*kernel, *ends), bound)
+    return weight, uniform(bias_key, (out_channels,), bound) if bias else None
 
 
 def _at_every_point(bias: Array, y: Array) -> Array:

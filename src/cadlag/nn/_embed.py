@@ -12,6 +12,8 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, Real
 
+from cadlag.nn._init import linear
+
 
 class AbstractEmbedding(eqx.Module):
     """Features of a scalar.
@@ -153,7 +155,7 @@ class VectorEmbedding(eqx.Module):
     def __init__(self, in_size: int, size: int, *, key: PRNGKeyArray):
         if in_size < 1:
             raise ValueError(f"conditions={in_size} of a VectorEmbedding must be at least 1.")
-        self.linear = eqx.nn.Linear(in_size, size, key=key)
+        self.linear = linear(in_size, size, key=key)
         self.null = jnp.zeros(size, self.linear.weight.dtype)
 
     def __call__(self, vector: Any) -> Float[Array, " size"]:

@@ -25,6 +25,7 @@ from cadlag.nn._embed import (
     VectorEmbedding,
     condition_embedding,
 )
+from cadlag.nn._init import linear, shrink
 
 
 class ScoreMLP(eqx.Module):
@@ -72,11 +73,11 @@ class ScoreMLP(eqx.Module):
         self.embedding = SinusoidalEmbedding(64) if embedding is None else embedding
         hidden = self.embedding.size
         self.condition = condition_embedding(conditions, classes, hidden, key=keys[0])
-        self.level = eqx.nn.Linear(hidden, hidden, key=keys[1])
-        self.modulation = eqx.nn.Linear(hidden, 2 * depth * width, key=keys[2])
-        self.first = eqx.nn.Linear(length, width, key=keys[3])
-        self.last = shrink(eqx.nn.Linear(width, length, key=keys[4]), 1e-2)
-        self.layers = tuple(eqx.nn.Linear(width, width, key=k) for k in keys[5:])
+        self.level = linear(hidden, hidden, key=keys[1])
+        self.modulation = linear(hidden, 2 * depth * width, key=keys[2])
+        self.first = linear(length, width, key=keys[3])
+        self.last = shrink(linear(width, length, key=keys[4]), 1e-2)
+        self.layers = tuple(linear(width, width, key=k) for k in keys[5:])
 
     def __call__(
         self, level: Real[ArrayLike, ""], x: Float[Array, "..."], *, cond: Any = None, key: PRNGKeyArray | None = None
@@ -99,10 +100,3 @@ class ScoreMLP(eqx.Module):
             raise ValueError("cond: this ScoreMLP takes no condition; make it with conditions= or classes=.")
         both = self.modulation(jax.nn.silu(e)).reshape(2, len(self.layers), -1)
         return 1 + both[0], both[1]
-
-
-def shrink(layer: Any, factor: float) -> Any:
-    """The layer with its weight multiplied by `factor` and no bias: an output near zero that still learns."""
-    if layer.bias is not None:
-        layer = eqx.tree_at(lambda x: x.bias, layer, jnp.zeros_like(layer.bias))
-    return eqx.tree_at(lambda x: x.weight, layer, factor * layer.weight)
