@@ -11,11 +11,10 @@ from cadlag.diffusion._coupling import EntropicOT
 from cadlag.diffusion._field_pairs import VelocityOnly
 from cadlag.diffusion._gamma import NoGamma
 from cadlag.diffusion._interpolant import Linear
-from cadlag.generate import Transport
-from cadlag.nn import ScoreMLP
+from cadlag.generate import Transport, mlp
 from cadlag.train import AbstractProgress
 
-NET = partial(ScoreMLP, width=16, depth=1)
+NET = partial(mlp, width=16, depth=1)
 FAST = {"steps": 400, "batch_size": 64, "learning_rate": 1e-2, "ema": 0.99, "sampling_steps": 40, "network": NET}
 RNG = np.random.default_rng(0)
 # In the thousands, so that forgotten units would show.
@@ -143,7 +142,7 @@ def test_images_keep_their_shape():
         (lambda: Transport(ema=1.0).fit(X0), "ema"),
         (lambda: Transport().transport(X0), "not fitted"),
         (lambda: Transport().fit(np.array([["a"], ["b"]])), "numbers"),
-        (lambda: Transport(network="mlp").fit(X0), "ScoreMLP"),
+        (lambda: Transport(network="mlp").fit(X0), "constructor"),
         (lambda: Transport("linear").fit(X0), "Trigonometric"),
     ],
 )

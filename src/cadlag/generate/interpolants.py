@@ -8,7 +8,6 @@ without simulation; then, with s = -η/γ and any ε chosen after training,
 Albergo, Boffi and Vanden-Eijnden, JMLR 26(209), 2025.
 """
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +15,6 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-import optax
 from jaxtyping import Array, PRNGKeyArray
 
 from cadlag.data import Batches, FromFunction, Source
@@ -27,8 +25,9 @@ from cadlag.diffusion._interpolant import AbstractInterpolant, Linear
 from cadlag.diffusion._interpolant_loss import InterpolantLoss
 from cadlag.diffusion._interpolant_model import InterpolantModel, check_parts
 from cadlag.diffusion._interpolant_sampling import interpolant_log_prob, sample_interpolant
-from cadlag.nn import ScoreMLP
-from cadlag.train import EMA, Estimator, fit, gradient
+from cadlag.generate._networks import mlp
+from cadlag.generate._train import check_positive, make_update, network_dtype
+from cadlag.train import Estimator, fit
 
 CHUNK = 4096
 
@@ -42,9 +41,10 @@ class Transport(Estimator):
       `VelocityNoise()`, or `VelocityOnly()` where the interpolant has no latent noise.
     - `coupling`: of a batch's two ends; `Independent()` (default), `MinibatchOT()`, `EntropicOT(epsilon)`. With
       `paired` row i of X0 belongs to row i of X1 and there is nothing to couple.
-    - `network`: constructor `(size, *, key)`; `functools.partial(ScoreMLP, width=256)` sets its options.
-    - `steps`, `batch_size`, `learning_rate`: Adam with a cosine decay, gradients clipped at norm one; `ema`: decay of
-      the average of the weights that is kept.
+    - `network`: constructor `(shape, *, key)` of one field's network; `mlp` (default), `unet` for images;
+      `functools.partial(mlp, width=128)` sets options.
+    - `steps`, `batch_size`, `learning_rate`: Adam with warm-up and cosine decay, gradients clipped at norm
+      one; `ema`: decay of the average of the weights that is kept.
     - `epsilon`: noise of the SDE when carrying, in units of standardised data; 0 is the ODE. `sampling_steps`.
     - `standardise`: one affine map for both ends, fitted on the pooled data; results are in the data's units.
     - `seed`: of weights, batches and draws. `run`: folder for checkpoints and metrics; fitting again with the same
@@ -60,7 +60,7 @@ class Transport(Estimator):
         pair: AbstractFieldPair | None = None,
         coupling: AbstractCoupling | None = None,
         paired: bool = False,
-        network: Callable = ScoreMLP,
+        network: Callable = mlp,
         steps: int = 5000,
         batch_size: int = 256,
         learning_rate: float = 2e-3,
@@ -93,7 +93,7 @@ class Transport(Estimator):
         self.start_ = None if gaussian else inside[0]
         self.shape_ = ends[0].shape[1:]
         model = self._model(1.0 if gaussian else float(inside[0].std()), float(inside[-1].std()))
-        update = make_update(self.learning_rate, self.steps, self.ema)
+        update = make_update(InterpolantLoss(), self.learning_rate, self.steps, self.ema)
         result = fit(
             update, model, self._source(inside), steps=self.steps, key=jr.key(self.seed), block=min(self.steps, 200),
             run=self.run, progress=self.progress,
@@ -145,15 +145,13 @@ class Transport(Estimator):
         return float(np.mean(self.log_prob(X)))
 
     def _check_settings(self) -> None:
-        for name in ("steps", "batch_size", "learning_rate", "sampling_steps"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name}={getattr(self, name)} of Transport must be positive.")
+        check_positive(self, "steps", "batch_size", "learning_rate", "sampling_steps")
         if not 0 < self.ema < 1:
             raise ValueError(f"ema={self.ema} of Transport must lie between 0 and 1.")
         if not callable(self.network):
             raise TypeError(
-                f"network={self.network!r} of Transport; expected a constructor such as ScoreMLP or "
-                "functools.partial(ScoreMLP, width=256)."
+                f"network={self.network!r} of Transport; expected a constructor such as mlp or "
+                "functools.partial(mlp, width=128)."
             )
 
     def _check_ends(self, ends: list[np.ndarray]) -> None:
@@ -165,7 +163,7 @@ class Transport(Estimator):
             )
 
     def _standardise(self, ends: list[np.ndarray]) -> None:
-        self.dtype_ = str(jnp.zeros(()).dtype)
+        self.dtype_ = str(network_dtype())
         pooled = np.concatenate(ends)
         self.mean_, self.scale_ = np.zeros(()), np.ones(())
         if self.standardise:
@@ -183,8 +181,7 @@ class Transport(Estimator):
         pair = self.pair or (VelocityOnly() if without else VelocityNoise())
         check_parts(path, pair)
         keys = jr.split(jr.fold_in(jr.key(self.seed), 2), len(pair.names))
-        size = self.shape_[0] if len(self.shape_) == 1 else self.shape_
-        networks = tuple(self.network(size, key=key) for key in keys)
+        networks = tuple(self.network(self.shape_, key=key) for key in keys)
         return InterpolantModel(path, networks, pair, std0=std0, std1=std1)
 
     def _source(self, inside: list[np.ndarray]) -> Source:
@@ -229,14 +226,6 @@ class NormalDraws:
     def __call__(self, key: PRNGKeyArray) -> Array:
         """One batch."""
         return jr.normal(key, self.like.shape, self.like.dtype)
-
-
-@functools.lru_cache(maxsize=64)
-def make_update(learning_rate: float, steps: int, ema: float, loss: Callable | None = None) -> Any:
-    """Adam with a cosine decay; made once, since a new optimiser means compiling anew."""
-    schedule = optax.cosine_decay_schedule(learning_rate, steps)
-    optimiser = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(schedule))
-    return gradient(InterpolantLoss() if loss is None else loss, optimiser, average=EMA(ema))
 
 
 def standard_normal(x: Array) -> Array:
