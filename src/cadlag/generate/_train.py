@@ -1,4 +1,4 @@
-"""Training shared by the wing's estimators: Adam with warm-up and cosine decay, clipped, averaged weights, resumable."""
+"""Training shared by the wing's estimators: Adam with warm-up and cosine decay, averaged weights, resumable."""
 
 import functools
 from collections.abc import Callable

@@ -272,7 +272,7 @@ def in_chunks(function: Callable, rows: tuple) -> np.ndarray:
     parts = []
     for first in range(0, n, size):
         index = np.minimum(np.arange(first, first + size), n - 1)
-        out = function(*jax.tree.map(lambda x: x[index], rows))
+        out = function(*jax.tree.map(lambda x, i=index: x[i], rows))
         parts.append(np.asarray(out)[: n - first])
     return np.concatenate(parts)
 

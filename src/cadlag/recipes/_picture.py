@@ -69,6 +69,28 @@ class Bars:
 
 
 @dataclasses.dataclass(frozen=True)
+class Points:
+    """Clouds of points in the plane, one panel a label: `panels` maps it to an array (points, 2)."""
+
+    name: str
+    caption: str
+    panels: dict[str, Any]
+    kind: ClassVar[str] = "points"
+
+
+@dataclasses.dataclass(frozen=True)
+class Images:
+    """Rows of small grey images: `rows` maps a label to an array (images, height, width) within `low` and `high`."""
+
+    name: str
+    caption: str
+    rows: dict[str, Any]
+    low: float | int = -1
+    high: float | int = 1
+    kind: ClassVar[str] = "images"
+
+
+@dataclasses.dataclass(frozen=True)
 class Drawn:
     """A picture the recipe drew itself: `file`, an SVG or PNG in the folder `figures` of the run."""
 
@@ -78,7 +100,7 @@ class Drawn:
     kind: ClassVar[str] = "drawn"
 
 
-Picture = Curves | Paths | Bars | Drawn
+Picture = Curves | Paths | Bars | Points | Images | Drawn
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,6 +4,8 @@ import functools
 import time
 from typing import Any
 
+from cadlag.recipes._curve import thin
+
 
 def ring_law(settings: dict[str, Any]) -> Any:
     """The ring of Gaussians, whose density is known."""
@@ -158,7 +160,7 @@ def digits(arm: str, settings: dict[str, Any], seed: int) -> dict[str, Any]:
     spent = time.perf_counter() - start
     bits = model.bits_per_dim(test.values[: settings["tested"]], seed=seed)
     clean, known, labels = half_known(test, settings)
-    filled = np.stack([model.condition(known=known).sample(len(known), seed=seed + k) for k in range(1)])[0]
+    filled = model.condition(known=known).sample(len(known), seed=seed)
     return {
         "bits": float(bits.mean()),
         "filled": judge_filled(filled, clean, train, labels),
@@ -234,12 +236,3 @@ def judge_filled(filled: Any, clean: Any, train: Any, labels: Any) -> dict[str, 
     judge = LogisticRegression(max_iter=2000, C=0.1).fit(values.reshape(len(values), -1), np.asarray(train.labels))
     right = judge.score(np.asarray(filled).reshape(len(filled), -1), labels)
     return {"error": float(np.mean((filled - clean)[:, :, 4:] ** 2)), "accuracy": float(right)}
-
-
-def thin(values: Any, points: int = 60) -> list[float]:
-    """A curve of at most so many points: means over equal stretches."""
-    import numpy as np
-
-    values = np.asarray(values, float)
-    parts = np.array_split(values, min(points, len(values)))
-    return [float(p.mean()) for p in parts]

@@ -5,6 +5,8 @@ import pathlib
 import time
 from typing import Any
 
+from cadlag.recipes._curve import thin
+
 
 def model_of(arm: str, settings: dict[str, Any], **more: Any) -> Any:
     """Constructor of an arm's model."""
@@ -39,7 +41,7 @@ def real_series(arm: str, settings: dict[str, Any], seed: int) -> dict[str, Any]
             hits, fitted, spent = _classify(arm, settings, seed, train, test, rate)
             cases[name][str(rate)] = hits
             if fitted is not None:
-                curves[name] = _thin(fitted.history_["loss"])
+                curves[name] = thin(fitted.history_["loss"])
                 seconds[name], parameters = spent, _count(fitted.model_)
     mean = {
         str(round(100 * r)): sum(sum(c[str(r)]) / len(c[str(r)]) for c in cases.values()) / len(cases)
@@ -124,7 +126,7 @@ def ou_study(arm: str, settings: dict[str, Any], seed: int, paths: int) -> dict[
     few = sample_paths(network, test.take(np.arange(1)), read_rows, 5, key)[0, ..., 0]
     return {
         "mse": float(np.mean((mean - truth) ** 2)),
-        "curve": _thin(history["loss"]),
+        "curve": thin(history["loss"]),
         "sample": {"truth": truth[0].tolist(), "model": few.tolist()},
         "parameters": _count(network),
     }
@@ -165,13 +167,6 @@ def hopper_study(arm: str, settings: dict[str, Any], seed: int, data: pathlib.Pa
         ).fit(gappy.take(np.arange(int(0.7 * len(series)))))
         found[str(round(100 * rate))] = -forecaster.score(gappy.take(np.arange(last, len(series))))
     return found
-
-
-def _thin(curve: Any, points: int = 60) -> list[float]:
-    """A curve of at most so many points, each the mean of its stretch."""
-    import numpy as np
-
-    return [float(np.mean(part)) for part in np.array_split(np.asarray(curve), min(points, len(curve)))]
 
 
 def _count(network: Any) -> int:

@@ -204,8 +204,41 @@ def training_curves(
     return curves(lines, x_label="step", y_label=y, log_y=log_y, name=name)
 
 
+def points(panels: Mapping[str, Sequence[Any]], *, name: str = "points") -> str:
+    """Clouds of points in the plane, one square panel a label; all share their axes."""
+    columns = min(4, max(1, len(panels)))
+    rows = max(1, math.ceil(len(panels) / columns))
+    with style(name):
+        figure, axes = _figure(rows, columns, 0.4 + _WIDTH / columns * rows)
+        flat = [value for cloud in panels.values() for point in cloud for value in point]
+        reach = 1.05 * max((abs(v) for v in _numbers(flat) if math.isfinite(v)), default=1.0)
+        for i, axis in enumerate(axes.flat):
+            axis.set_visible(i < len(panels))
+        for i, (label, cloud) in enumerate(panels.items()):
+            axis = axes.flat[i]
+            axis.scatter(*zip(*cloud, strict=True), s=4, color=PALETTE[i % len(PALETTE)], alpha=0.6, lw=0)
+            axis.set(title=label, xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
+        return to_svg(figure)
+
+
+def images(
+    rows: Mapping[str, Sequence[Any]], *, low: float | int = -1, high: float | int = 1, name: str = "images"
+) -> str:
+    """Rows of small grey images, each row with its label on the left."""
+    columns = max((len(row) for row in rows.values()), default=1)
+    with style(name):
+        figure, axes = _figure(max(1, len(rows)), columns, 0.2 + 0.85 * _WIDTH / (columns + 2) * len(rows))
+        for axis in axes.flat:
+            axis.set_axis_off()
+        for i, (label, row) in enumerate(rows.items()):
+            for j, image in enumerate(row):
+                axes[i, j].imshow(image, cmap="gray", vmin=low, vmax=high, interpolation="nearest")
+            axes[i, 0].text(-0.25, 0.5, label, ha="right", va="center", transform=axes[i, 0].transAxes)
+        return to_svg(figure)
+
+
 def draw(picture: Mapping[str, Any]) -> str:
-    """The SVG of a picture that a recipe described (`Curves`, `Paths` or `Bars` as plain data)."""
+    """The SVG of a picture that a recipe described (`Curves`, `Paths`, `Bars`, `Points` or `Images` as plain data)."""
     p = picture
     if p["kind"] == "curves":
         labels = {"x_label": p["x_label"], "y_label": p["y_label"]}
@@ -216,7 +249,11 @@ def draw(picture: Mapping[str, Any]) -> str:
     if p["kind"] == "bars":
         options = {key: p[key] for key in ("x_label", "errors", "roles", "log", "name")}
         return bars(p["labels"], p["values"], **options)
-    raise ValueError(f"There is no picture of kind {p['kind']!r}; known: curves, paths, bars.")
+    if p["kind"] == "points":
+        return points(p["panels"], name=p["name"])
+    if p["kind"] == "images":
+        return images(p["rows"], low=p["low"], high=p["high"], name=p["name"])
+    raise ValueError(f"There is no picture of kind {p['kind']!r}; known: curves, paths, bars, points, images.")
 
 
 def save_svg(path: str | pathlib.Path, svg: str) -> pathlib.Path:
