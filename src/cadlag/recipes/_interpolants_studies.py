@@ -26,6 +26,7 @@ from cadlag.generate._train import make_update
 from cadlag.generate.interpolants import standard_normal
 from cadlag.metrics import debiased, sliced_wasserstein
 from cadlag.nn import ScoreMLP
+from cadlag.recipes._curve import thin
 from cadlag.recipes._interpolants_laws import (
     bridge,
     fokker_planck,
@@ -97,8 +98,7 @@ def train(model: Any, source: Any, settings: dict[str, Any], study: str, seed: i
     steps = settings[f"{study}_steps"]
     update = make_update(loss, settings["learning_rate"][study], steps, settings["ema"])
     result = fit(update, model, source, steps=steps, key=jr.key(seed), block=min(steps, 250))
-    curve = np.array_split(np.asarray(result.history["loss"]), min(steps, 60))
-    return result.state.averaged, [float(np.mean(part)) for part in curve]
+    return result.state.averaged, thin(result.history["loss"])
 
 
 def line_study(arm: str, settings: dict[str, Any], seed: int) -> dict[str, Any]:
@@ -120,7 +120,7 @@ def line_study(arm: str, settings: dict[str, Any], seed: int) -> dict[str, Any]:
     coarse = grid[:: settings["every"]]
     points = jnp.asarray(coarse[:, None])
     ode = interpolant_log_prob(model, points, law(START).log_prob, steps=settings["ode_steps"])
-    width = grid[1] - grid[0]
+    width = float(grid[1] - grid[0])
     figures["kl_ode"] = kl_on_grid(log_p[:: settings["every"]], np.asarray(ode, np.float64), width * settings["every"])
     figures["density"] = {"x": coarse.tolist(), "exact": np.exp(log_p[:: settings["every"]]).tolist(),
                           "ode": np.exp(np.asarray(ode, np.float64)).tolist()}  # fmt: skip
@@ -167,14 +167,14 @@ def _sde_laws(
     model: Any, figures: dict[str, Any], grid: np.ndarray, log_p: np.ndarray, settings: dict[str, Any]
 ) -> dict[str, Any]:
     """KL at t = 1 against its bound for every ε, ε* among them."""
-    errors, width = figures["errors"], grid[1] - grid[0]
+    errors, width = figures["errors"], float(grid[1] - grid[0])
     points, times = jnp.asarray(grid[:, None]), stage_times(settings["fokker_planck_steps"])
     read = fields(model, jnp.asarray(times.ravel()), points)
     b, s = (np.asarray(v, np.float64).reshape(*times.shape, -1) for v in (read.velocity, read.score))
     start = np.exp(np.asarray(jax.vmap(law(START).log_prob)(points), np.float64))
     star = float(errors.best_epsilon())
     kl, bound, ends = {}, {}, {}
-    for epsilon in [*settings["epsilons"], star]:
+    for epsilon in [*map(float, settings["epsilons"]), star]:
         end = fokker_planck(start, b + epsilon * s, epsilon, width)
         kl[epsilon] = kl_on_grid(log_p, np.log(np.maximum(end, 1e-30)), width)
         bound[epsilon] = float(errors.kl_bound(epsilon))

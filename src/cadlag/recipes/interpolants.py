@@ -1,4 +1,4 @@
-"""Stochastic interpolants (Albergo, Boffi, Vanden-Eijnden, JMLR 2025): what does the noise ε, chosen after training, do?
+"""Stochastic interpolants (Albergo, Boffi, Vanden-Eijnden, JMLR 2025): what does noise, chosen after training, do?
 
 Four studies. (A) Two mixtures on a line with exact fields: every ε must arrive at the same law. (B) The same with
 learned fields: the law of every SDE comes from its Fokker-Planck equation on a grid, so KL against ε is exact and can
@@ -148,8 +148,8 @@ def _line(figures: Figures) -> list[Claim]:
         ),
         Claim(
             "latent-noise",
-            "Latent noise γz removes spurious structure of the linear path between two multimodal laws, so its velocity "
-            "is learnt better.",
+            "Latent noise γz removes spurious structure of the linear path between two multimodal laws, and its "
+            "velocity is learnt better.",
             "∫E|b̂ - b|²/∫E|b|² with γ = sqrt(t(1 - t)) minus that without γ < 0, at equal evaluations of the network",
             0.0,
             compare_paired(*_both(figures, "b_error", "b_error"), better="lower"),
