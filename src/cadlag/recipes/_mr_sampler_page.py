@@ -39,8 +39,8 @@ def pictures(figures: Figures) -> list[Picture]:
         made.append(
             Curves(
                 f"distance-{task}",
-                f"Distance of restored digits ({task}) to the law of clean ones, by evaluations; bands are one standard "
-                "error over seeds.",
+                f"Distance of restored digits ({task}) to the law of clean ones, by evaluations; bands are one "
+                "standard error over seeds.",
                 lines,
                 "evaluations",
                 "sliced W2",
