@@ -55,7 +55,7 @@ def ring(arm: str, settings: dict[str, Any], seed: int) -> dict[str, Any]:
     import jax.numpy as jnp
     import numpy as np
 
-    from cadlag.diffusion import VE, VP, ProbabilityFlow, SubVP, sample
+    from cadlag.diffusion import VE, VP, Noise, ProbabilityFlow, Simple, SubVP, sample
     from cadlag.generate import Generator, mlp
 
     law, shape = ring_law(settings), settings["ring"]
@@ -65,7 +65,8 @@ def ring(arm: str, settings: dict[str, Any], seed: int) -> dict[str, Any]:
     network = functools.partial(mlp, width=shape["width"], depth=shape["depth"])
     start = time.perf_counter()
     model = Generator(
-        schedule, network, steps=settings["ring_steps"], batch_size=shape["batch"], average=settings["average"],
+        schedule, network, prediction=Noise(), weighting=Simple(),
+        steps=settings["ring_steps"], batch_size=shape["batch"], average=settings["average"],
         learning_rate=settings["learning_rate"], seed=seed,
     ).fit(data)  # fmt: skip
     spent = time.perf_counter() - start
@@ -144,6 +145,7 @@ def digits(arm: str, settings: dict[str, Any], seed: int) -> dict[str, Any]:
     """Train on digits; bits per dimension of held-out ones, and the lower half filled in."""
     import numpy as np
 
+    from cadlag.diffusion import Noise, Simple
     from cadlag.generate import Generator, mlp, unet
 
     train, test = digit_parts(seed)
@@ -154,7 +156,8 @@ def digits(arm: str, settings: dict[str, Any], seed: int) -> dict[str, Any]:
         network, steps = functools.partial(unet, width=32, multipliers=(1, 2), blocks=2), settings["unet_steps"]
     start = time.perf_counter()
     model = Generator(
-        network=network, steps=steps, batch_size=size["batch"], levels=size["levels"], average=settings["average"],
+        network=network, prediction=Noise(), weighting=Simple(),
+        steps=steps, batch_size=size["batch"], levels=size["levels"], average=settings["average"],
         learning_rate=settings["learning_rate"], seed=seed,
     ).fit(train.values)  # fmt: skip
     spent = time.perf_counter() - start
