@@ -7,4 +7,5 @@ from cadlag.generate._networks import mlp_beside as mlp_beside
 from cadlag.generate._networks import unet as unet
 from cadlag.generate._networks import unet_beside as unet_beside
 from cadlag.generate.generator import Generator as Generator
+from cadlag.generate.interpolants import Transport as Transport
 from cadlag.generate.mean_reverting import Restorer as Restorer
