@@ -1,6 +1,7 @@
 """Race the library against its peers: one process each, their repetitions interleaved, one running at a time.
 
     python benchmarks/race.py --peer-python ../peers/bin/python --released ../Stable-Neural-SDEs
+    python benchmarks/race.py --table networks --peer-python ../peers/bin/python
 
 Needs the standard library only; see README.md beside this file for the environments.
 """
@@ -16,7 +17,7 @@ import time
 from pathlib import Path
 
 from facts import load_average, machine_facts
-from rows import RACES, Race, Row
+from rows import TABLES, Race, Row
 from tables import summarise, write_markdown
 
 HERE = Path(__file__).resolve().parent
@@ -150,10 +151,14 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=60, help="repetitions of each contestant")
     parser.add_argument("--budget", type=float, default=15.0, help="seconds one contestant may take in all")
     parser.add_argument("--compiles", type=int, default=3, help="how often compiling is timed")
-    parser.add_argument("--race", choices=[r.id for r in RACES], action="append", help="only this race")
+    parser.add_argument("--table", choices=list(TABLES), default="sde", help="which races")
+    every = [r.id for races in TABLES.values() for r in races]
+    parser.add_argument("--race", choices=every, action="append", help="only this race of the table")
     parser.add_argument("--force", action="store_true", help="race on a busy machine")
-    parser.add_argument("--out", type=Path, default=ROOT / "results/benchmarks/sde")
-    return parser.parse_args()
+    parser.add_argument("--out", type=Path, help="by default results/benchmarks/TABLE")
+    arguments = parser.parse_args()
+    arguments.out = arguments.out or ROOT / "results/benchmarks" / arguments.table
+    return arguments
 
 
 def main() -> None:
@@ -161,7 +166,8 @@ def main() -> None:
     arguments = parse()
     load = wait_for_quiet(arguments.force)
     start = time.perf_counter()
-    races = [run_race(race, arguments) for race in RACES if not arguments.race or race.id in arguments.race]
+    chosen = [r for r in TABLES[arguments.table] if not arguments.race or r.id in arguments.race]
+    races = [run_race(race, arguments) for race in chosen]
     facts = machine_facts(load) | {
         "rounds": arguments.rounds,
         "seconds": round(time.perf_counter() - start),

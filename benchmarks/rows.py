@@ -106,4 +106,60 @@ TRAINING_STEP = Race(
     ),
 )
 
-RACES = (NEURAL_SDE, TRAINING_STEP)
+BEST = ({"channels_last": True}, {"channels_last": False})
+
+
+def unet_training(images: str, batch: int) -> Race:
+    """Forward, backward, Adam. XLA's convolutions are expected to be 1.5 to 2 times slower: recorded, no limit."""
+    of = {"images": images, "batch": batch, "task": "train"}
+    return Race(
+        f"unet-train-{images}-{batch}",
+        f"U-Net, training step: {batch} images of {images}, width 32, (1, 2, 2), 2 blocks, Adam",
+        (
+            Row("cadlag `UNet`, one jitted step", "cadlag_unet", variants=(of,)),
+            Row("cadlag `UNet`, five steps in one `minimise`, each", "cadlag_unet", variants=({**of, "loop": 5},)),
+            Row("PyTorch, defaults", "torch_unet", True, threads(of)),
+            Row("PyTorch, best of both layouts", "torch_unet", True, threads(*({**of, **b} for b in BEST))),
+        ),
+    )
+
+
+def unet_forward(images: str, batch: int) -> Race:
+    """As in a step of sampling: one level for the batch, no gradient."""
+    of = {"images": images, "batch": batch, "task": "forward"}
+    return Race(
+        f"unet-forward-{images}-{batch}",
+        f"U-Net, forward pass: {batch} images of {images} at one level",
+        (
+            Row("cadlag `UNet`", "cadlag_unet", variants=(of,)),
+            Row("cadlag `UNet`, five passes in one scan, each", "cadlag_unet", variants=({**of, "loop": 5},)),
+            Row("PyTorch, defaults", "torch_unet", True, threads(of)),
+            Row("PyTorch, best of both layouts", "torch_unet", True, threads(*({**of, **b} for b in BEST)), goal=1.0),
+        ),
+    )
+
+
+SCORE_MLP = Race(
+    "score-mlp",
+    "Score MLP, training step: 512 vectors of length 2, width 128, depth 3, Adam",
+    (
+        Row("cadlag `ScoreMLP`, one jitted step", "cadlag_mlp"),
+        Row("cadlag `ScoreMLP`, ten steps in one `minimise`, each", "cadlag_mlp", variants=({"loop": 10},)),
+        Row("PyTorch, defaults", "torch_mlp", True, threads({})),
+        Row("PyTorch, fused Adam", "torch_mlp", True, threads({"fused": True}), required=1.0, goal=1.5),
+    ),
+)
+
+TABLES = {
+    "sde": (NEURAL_SDE, TRAINING_STEP),
+    "networks": (
+        SCORE_MLP,
+        unet_training("8x8", 32),
+        unet_training("8x8", 128),
+        unet_training("32x32", 32),
+        unet_forward("8x8", 32),
+        unet_forward("8x8", 128),
+        unet_forward("32x32", 32),
+    ),
+}
+"""Which races stand in which table."""

@@ -5,7 +5,10 @@ import importlib
 import pathlib
 
 HERE = pathlib.Path(__file__).parent
-ROOMS = ("paths", "solve", "data", "train", "series", "recipes", "report", "cli")
+ROOMS = (
+    "linalg", "paths", "nn", "distributions", "metrics", "data", "solve", "diffusion", "train", "series", "generate",
+    "recipes", "report", "cli",
+)  # fmt: skip
 
 
 def public_names(room: str) -> list[str]:

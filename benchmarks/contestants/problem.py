@@ -8,6 +8,20 @@ BATCH, STATE, WIDTH, STEPS = 64, 16, 64, 100
 SERIES, LENGTH, CHANNELS, HIDDEN, LAYERS, CLASSES = 32, 100, 7, 32, 2, 4
 """Race 2: one training step of LNSDE. CHANNELS counts time, as the released code does."""
 
+IMAGES = {"8x8": (1, 8), "32x32": (3, 32)}
+"""Networks: channels and size of the images."""
+UNET_WIDTH, MULTIPLIERS, BLOCKS = 32, (1, 2, 2), 2
+"""Networks: a U-Net without attention."""
+VECTORS, VECTOR_SIZE, MLP_WIDTH, MLP_DEPTH, FEATURES = 512, 2, 128, 3, 64
+"""Networks: a score MLP."""
+
+
+def noisy(rng, *shape):
+    """A batch for denoising: levels, noisy data, noise; float32."""
+    levels = rng.uniform(-8, 8, shape[0])
+    data, noise = rng.normal(size=shape), rng.normal(size=shape)
+    return tuple(a.astype("float32") for a in (levels, data + noise, noise))
+
 
 def uniform_weights(rng, sizes, scale=1.0):
     """[(W (out, in), b (out,)), ...] in NumPy, uniform in ±scale/sqrt(in), float32."""

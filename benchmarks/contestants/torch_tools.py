@@ -1,6 +1,7 @@
 """Threads, versions and the absence of a compiler: shared by the PyTorch contestants."""
 
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
@@ -12,5 +13,14 @@ def contestant(step, options):
         "step": step,
         "compile": None,
         "value": float(step().detach()),
-        "versions": {name: version(name) for name in ("torch", "torchsde", "torchcde")},
+        "versions": versions(),
     }
+
+
+def versions():
+    """Versions of what is installed."""
+    found = {}
+    for name in ("torch", "torchsde", "torchcde"):
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found

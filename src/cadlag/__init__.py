@@ -16,9 +16,11 @@ _ROOMS = (
     "metrics",
     "data",
     "solve",
+    "diffusion",
     "equations",
     "train",
     "series",
+    "generate",
     "recipes",
     "report",
 )

@@ -154,3 +154,31 @@ def test_fit_and_predict_hand_their_arguments_on(tmp_path, monkeypatch, capsys):
     assert main(["predict", str(tmp_path), str(table), "-o", "p.csv"]) == 2
     assert calls["predict"] == {"run": tmp_path, "data": table, "out": pathlib.Path("p.csv")}
     assert capsys.readouterr().err == "cadlag: column 'x' is missing from new.csv\n"
+
+
+def test_fit_generate_and_sample_hand_their_arguments_on(tmp_path, monkeypatch, capsys):
+    calls = {}
+
+    def fit_file(**keywords):
+        calls["fit"] = keywords
+
+    def sample_file(**keywords):
+        calls["sample"] = keywords
+        return "drawn"
+
+    fake = types.SimpleNamespace(fit_file=fit_file, sample_file=sample_file)
+    monkeypatch.setitem(sys.modules, "cadlag.generate._files", fake)
+    table = tmp_path / "data.csv"
+    table.write_text("x,y\n")
+    assert main(["fit", "generate", str(table), "--schedule", "flow", "--levels", "17"]) == 0
+    assert calls["fit"] == {
+        "data": table, "label": None, "schedule": "flow", "network": "mlp", "levels": 17, "steps": None, "seed": 0,
+        "out": None,
+    }  # fmt: skip
+    assert main(["sample", str(tmp_path), "-n", "5", "-o", "s.csv"]) == 0
+    assert calls["sample"] == {
+        "run": tmp_path, "n": 5, "out": pathlib.Path("s.csv"), "condition": None, "guidance": 1.0, "seed": 0,
+    }  # fmt: skip
+    assert capsys.readouterr().out == "drawn\n"
+    assert main(["sample", "nowhere", "-n", "5"]) == 2
+    assert "nowhere does not exist" in capsys.readouterr().err

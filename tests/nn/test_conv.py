@@ -192,6 +192,15 @@ def test_the_loop_holds_plain_convolutions_of_the_whole_batch_only():
     assert set(dimension_numbers(lowered(xla))) - {PLAIN}
 
 
+def test_other_devices_get_the_gradient_of_xla():
+    x = draw(1, 5, 6, 6, 2)
+    loss, weights = two_layers(ours)
+    text = jax.export.export(jax.jit(jax.grad(loss)), platforms=["cuda"])(weights, x).mlir_module()
+    # Two forward, one to the first layer's output, two to the kernels, which are XLA's.
+    assert len(re.findall("stablehlo.convolution", text)) == 5
+    assert "dot_general" not in text
+
+
 def test_it_trains_inside_minimise_and_survives_saving(tmp_path):
     conv = Conv(1, 1, 3, key=jr.key(0))
     x = draw(1, 4, 6, 6, 1)

@@ -77,14 +77,12 @@ class VerifyArguments:
 
 
 @dataclasses.dataclass(frozen=True)
-class FitArguments:
-    """Fit a model to your own data.
+class FitSeriesArguments:
+    """Fit a model to irregular time series.
 
     cadlag fit series DATA.csv --label kind --id patient --time hour
     """
 
-    kind: tyro.conf.Positional[Literal["series"]]
-    """What the data are: irregular time series."""
     data: tyro.conf.Positional[pathlib.Path]
     """A table in long form: one row an observation."""
     label: str | None = None
@@ -112,6 +110,68 @@ class FitArguments:
 
 
 @dataclasses.dataclass(frozen=True)
+class FitGenerateArguments:
+    """Learn to draw from the law of samples: rows of a table, or the arrays (n, ...) of an .npz.
+
+    cadlag fit generate DATA.npz, then cadlag sample runs/generate-DATA -n 1000 -o out.npz
+    """
+
+    data: tyro.conf.Positional[pathlib.Path]
+    """A table with one row a sample, or an .npz or .npy with the sample axis first."""
+    label: str | None = None
+    """Column (or array) of classes, to draw from one class."""
+    schedule: Literal["vp", "sub-vp", "ve", "edm", "flow", "cosine"] = "vp"
+    """How data turn into noise."""
+    network: Literal["mlp", "unet"] = "mlp"
+    """Network: mlp for vectors and small images, unet for images (n, channel, height, width) and series."""
+    levels: int | None = None
+    """How many evenly spaced values integer data can have (256 for bytes)."""
+    steps: int | None = None
+    """Training steps, 5000 if not given."""
+    seed: int = 0
+    """Seed of initial weights, batches and noise."""
+    out: pathlib.Path | None = None
+    """Folder for the model; runs/generate-DATA if not given."""
+    debug: bool = False
+    """Show the traceback of an error."""
+
+
+@dataclasses.dataclass(frozen=True)
+class FitArguments:
+    """Fit a model to your own data."""
+
+    what: (
+        Annotated[FitSeriesArguments, tyro.conf.subcommand("series")]
+        | Annotated[FitGenerateArguments, tyro.conf.subcommand("generate")]
+    )
+
+    @property
+    def debug(self) -> bool:
+        """Show the traceback of an error."""
+        return self.what.debug
+
+
+@dataclasses.dataclass(frozen=True)
+class SampleArguments:
+    """Draw samples from a model that 'cadlag fit generate' left."""
+
+    run: tyro.conf.Positional[pathlib.Path]
+    """The folder 'cadlag fit generate' wrote."""
+    n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 1000
+    """How many."""
+    out: Annotated[pathlib.Path, tyro.conf.arg(aliases=["-o"])] = pathlib.Path("samples.npz")
+    """Where they go: .npz, .npy, .csv, .tsv or .parquet."""
+    condition: str | None = None
+    """The class to draw from, where the model was fitted with labels."""
+    guidance: float = 1.0
+    """Weight of classifier-free guidance."""
+    seed: int = 0
+    """The same seed, the same samples."""
+    debug: bool = False
+    """Show the traceback of an error."""
+
+
+@dataclasses.dataclass(frozen=True)
 class PredictArguments:
     """Predict with a model that 'cadlag fit' left."""
 
@@ -131,4 +191,5 @@ Command = (
     | Annotated[VerifyArguments, tyro.conf.subcommand("verify")]
     | Annotated[FitArguments, tyro.conf.subcommand("fit")]
     | Annotated[PredictArguments, tyro.conf.subcommand("predict")]
+    | Annotated[SampleArguments, tyro.conf.subcommand("sample")]
 )

@@ -6,10 +6,19 @@ import json
 import pathlib
 import sys
 import tempfile
+from typing import Any
 
 from cadlag.recipes import TABLE, Preset, RunReport, Verdict, markdown_table, read_recorded, run, worse
 
-from ._arguments import FitArguments, ListArguments, PredictArguments, RunArguments, VerifyArguments
+from ._arguments import (
+    FitArguments,
+    FitSeriesArguments,
+    ListArguments,
+    PredictArguments,
+    RunArguments,
+    SampleArguments,
+    VerifyArguments,
+)
 from ._show import make_progress, show_systems, show_verdicts
 
 
@@ -95,20 +104,27 @@ def _recorded(name: str, arguments: VerifyArguments) -> dict[str, Verdict]:
 
 def fit(arguments: FitArguments) -> int:
     """`cadlag fit`."""
-    return _files("fit_file", arguments)
+    what = arguments.what
+    wing = "series" if isinstance(what, FitSeriesArguments) else "generate"
+    return _files(wing, "fit_file", what, what.data)
 
 
 def predict(arguments: PredictArguments) -> int:
     """`cadlag predict`."""
-    return _files("predict_file", arguments)
+    return _files("series", "predict_file", arguments, arguments.data)
 
 
-def _files(function: str, arguments: FitArguments | PredictArguments) -> int:
-    """Call a file function of the series wing; it returns text to show, or `None`."""
-    if not arguments.data.exists():
-        raise ValueError(f"{arguments.data} does not exist.")
-    keywords = {key: value for key, value in vars(arguments).items() if key not in ("kind", "debug")}
-    result = getattr(importlib.import_module("cadlag.series._files"), function)(**keywords)
+def sample(arguments: SampleArguments) -> int:
+    """`cadlag sample`."""
+    return _files("generate", "sample_file", arguments, arguments.run)
+
+
+def _files(wing: str, function: str, arguments: Any, needed: pathlib.Path) -> int:
+    """Call a file function of a wing; it returns text to show, or `None`."""
+    if not needed.exists():
+        raise ValueError(f"{needed} does not exist.")
+    keywords = {key: value for key, value in vars(arguments).items() if key != "debug"}
+    result = getattr(importlib.import_module(f"cadlag.{wing}._files"), function)(**keywords)
     if result is not None:
         print(result)
     return 0

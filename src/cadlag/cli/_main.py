@@ -14,6 +14,7 @@ from ._arguments import (
     ListArguments,
     PredictArguments,
     RunArguments,
+    SampleArguments,
     VerifyArguments,
 )
 
@@ -23,6 +24,7 @@ _COMMANDS = {
     VerifyArguments: _commands.verify,
     FitArguments: _commands.fit,
     PredictArguments: _commands.predict,
+    SampleArguments: _commands.sample,
 }
 _ABOUT = "Learn, solve and understand continuous dynamics, and find out which published claims hold."
 

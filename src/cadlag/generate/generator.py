@@ -13,6 +13,7 @@ from jaxtyping import Array
 from cadlag.data import Affine, Samples
 from cadlag.diffusion import (
     VP,
+    AbstractDenoiser,
     AbstractPrediction,
     AbstractSampler,
     AbstractSchedule,
@@ -21,9 +22,9 @@ from cadlag.diffusion import (
     DenoisingLoss,
     DPMSolver,
     Examples,
-    Noise,
+    Native,
     ProbabilityFlow,
-    Simple,
+    V,
     bits_per_dim,
     decode,
     encode,
@@ -47,7 +48,8 @@ class Generator(Estimator):
 
     - `schedule`: any noise schedule; for data of deviation one, as they are after scaling.
     - `network`: constructor `(shape, *, classes, key)`; `mlp` (default), `unet`, or `functools.partial` of either.
-    - `prediction`, `weighting`: what the network predicts and how errors are weighted.
+    - `prediction`, `weighting`: what the network predicts and how errors are weighted; by default v and its own
+      error, which keep the expected sample within bounds at every noise level, as guidance needs.
     - `steps`, `batch_size`, `learning_rate`: Adam with warm-up and cosine decay. `average`: of the weights' moving
       average, which is used for everything after training.
     - `standardise`: scale each column of vectors, or all of an image or series by one number, to deviation one.
@@ -63,8 +65,8 @@ class Generator(Estimator):
         schedule: AbstractSchedule = VP(),
         network: Callable = mlp,
         *,
-        prediction: AbstractPrediction = Noise(),
-        weighting: AbstractWeighting = Simple(),
+        prediction: AbstractPrediction = V(),
+        weighting: AbstractWeighting = Native(),
         steps: int = 5000,
         batch_size: int = 256,
         learning_rate: float = 1e-3,
@@ -247,7 +249,7 @@ class _Loss(eqx.Module):
 
 
 @eqx.filter_jit
-def _densities(model: Denoiser, probes: int | None, x: Array, cond: Array | None, keys: Array) -> Array:
+def _densities(model: AbstractDenoiser, probes: int | None, x: Array, cond: Array | None, keys: Array) -> Array:
     def one(x: Array, c: Array | None, k: Array) -> Array:
         drawn = None if probes is None else rademacher_probes(x, probes, key=k)
         return log_prob(model, x, cond=c, probes=drawn, flow=ProbabilityFlow())
@@ -256,12 +258,12 @@ def _densities(model: Denoiser, probes: int | None, x: Array, cond: Array | None
 
 
 @eqx.filter_jit
-def _encode(model: Denoiser, x: Array, cond: Array | None) -> Array:
+def _encode(model: AbstractDenoiser, x: Array, cond: Array | None) -> Array:
     return jax.vmap(lambda a, c: encode(model, a, cond=c))(x, cond)
 
 
 @eqx.filter_jit
-def _decode(model: Denoiser, z: Array, cond: Array | None) -> Array:
+def _decode(model: AbstractDenoiser, z: Array, cond: Array | None) -> Array:
     return jax.vmap(lambda a, c: decode(model, a, cond=c))(z, cond)
 
 
