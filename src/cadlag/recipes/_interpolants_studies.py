@@ -49,7 +49,7 @@ PATHS = {
     "no-gamma": Linear(NoGamma()),
 }
 REACH = 11.0
-HEUN = {"stepper": NoiseFirstHeun()}
+HEUN = NoiseFirstHeun()
 
 
 @functools.cache
@@ -71,7 +71,7 @@ def exact_study(settings: dict[str, Any], seed: int) -> dict[str, Any]:
     for steps in settings["exact_steps"]:
         distance[str(steps)] = {}
         for i, epsilon in enumerate(settings["exact_epsilons"]):
-            how = {} if epsilon == 0 else {**HEUN, "key": jr.fold_in(jr.key(seed), i)}
+            how = {} if epsilon == 0 else {"stepper": HEUN, "key": jr.fold_in(jr.key(seed), i)}
             x1 = sample_interpolant(model, x0, epsilon=float(epsilon), steps=steps, **how)
             distance[str(steps)][str(epsilon)] = kolmogorov(np.asarray(x1, np.float64)[:, 0], *END)
     return {"distance": distance, "worst": max(distance[str(settings["exact_steps"][-1])].values())}
@@ -203,7 +203,7 @@ def board_study(arm: str, settings: dict[str, Any], seed: int) -> dict[str, Any]
     else:
         # Twice the batch: the antithetic pair of the two-sided arm sees two points for each pair.
         draws = FromFunction(Draws(board, 2 * settings["batch"]))
-        denoiser = Denoiser(network(settings, 2, keys[0]), Flow(), Velocity(), data_std=std)
+        denoiser = Denoiser(network=network(settings, 2, keys[0]), schedule=Flow(), prediction=Velocity(), data_std=std)
         denoiser, curve = train(denoiser, draws, settings, "board", seed, DenoisingLoss(weighting=Native()))
         model = OneSided(denoiser)
     key = jr.fold_in(jr.key(seed), 13)
@@ -213,7 +213,7 @@ def board_study(arm: str, settings: dict[str, Any], seed: int) -> dict[str, Any]
         # The score grows like 1/(1 - t), so ε falls like 1 - t: the reverse SDE's own choice, up to a factor.
         epsilon = TabulatedEpsilon(jnp.array([0.0, 1.0]), jnp.array([level, 0.0]))
         ends[f"sde-{round(100 * level)}"] = sample_interpolant(
-            model, start, key=jr.fold_in(key, 2 + i), epsilon=epsilon, steps=settings["sde_steps"], **HEUN
+            model, start, key=jr.fold_in(key, 2 + i), epsilon=epsilon, steps=settings["sde_steps"], stepper=HEUN
         )  # fmt: skip
     log_prob = jax.jit(jax.vmap(board.log_prob))
     sliced = {name: debiased(_sliced, x, truth, key=jr.key(1), repeats=8) for name, x in ends.items()}
@@ -264,7 +264,7 @@ def bridge_study(arm: str, settings: dict[str, Any], seed: int) -> dict[str, Any
     model = InterpolantModel(Linear(BrownianGamma(2 * epsilon)), networks, std0=a**0.5, std1=b**0.5)
     model, curve = train(model, source, settings, "bridge", seed, InterpolantLoss())
     start = a**0.5 * jr.normal(keys[18], (settings["particles"], 1))
-    end = sample_interpolant(model, start, key=keys[19], epsilon=epsilon, steps=settings["sde_steps"], **HEUN)
+    end = sample_interpolant(model, start, key=keys[19], epsilon=epsilon, steps=settings["sde_steps"], stepper=HEUN)
     covariance, _ = bridge(a, b, epsilon)
     found = float(jnp.mean((start - start.mean()) * (end - end.mean())))
     return {
