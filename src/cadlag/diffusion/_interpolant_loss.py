@@ -50,6 +50,7 @@ class InterpolantLoss(eqx.Module):
                 f"InterpolantLoss: x0 has shape {pairs.x0.shape} and x1 {pairs.x1.shape}; a batch holds as many draws "
                 "of one shape at both ends."
             )
+        names = self._pair(model).names
         n, dtype = pairs.x0.shape[0], pairs.x0.dtype
         time_key, noise_key, net_key = jr.split(key, 3)
         low = self._cut_off(model)
@@ -59,7 +60,7 @@ class InterpolantLoss(eqx.Module):
             low + (1 - 2 * low) * cells, pairs.x0, pairs.x1, z, pairs.cond, jr.split(net_key, n)
         )
         means = [jnp.mean(part) for part in parts]
-        return sum(means[1:], means[0]), dict(zip(self._pair(model).names, means, strict=True))
+        return sum(means[1:], means[0]), dict(zip(names, means, strict=True))
 
     def at(
         self,
