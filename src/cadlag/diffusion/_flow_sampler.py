@@ -68,7 +68,7 @@ class ProbabilityFlow(AbstractSampler):
         dtype = jax.tree.leaves(y)[0].dtype
         fixed = not isinstance(self.steps, AdaptiveSteps)
         with known(schedule):
-            times = self.grid(schedule, self.steps if fixed else 1, dtype)
+            times = self.grid(schedule, 1 if isinstance(self.steps, AdaptiveSteps) else self.steps, dtype)
             times = times[::-1] if encode else times
         return solve(
             process, y, _ends(times), args=cond, stepper=self._stepper(fixed), stats=True,

@@ -49,7 +49,7 @@ PATHS = {
     "no-gamma": Linear(NoGamma()),
 }
 REACH = 11.0
-HEUN = {"stepper": NoiseFirstHeun()}
+HEUN: Any = {"stepper": NoiseFirstHeun()}
 
 
 @functools.cache
@@ -203,7 +203,7 @@ def board_study(arm: str, settings: dict[str, Any], seed: int) -> dict[str, Any]
     else:
         # Twice the batch: the antithetic pair of the two-sided arm sees two points for each pair.
         draws = FromFunction(Draws(board, 2 * settings["batch"]))
-        denoiser = Denoiser(network(settings, 2, keys[0]), Flow(), Velocity(), data_std=std)
+        denoiser = Denoiser(network=network(settings, 2, keys[0]), schedule=Flow(), prediction=Velocity(), data_std=std)
         denoiser, curve = train(denoiser, draws, settings, "board", seed, DenoisingLoss(weighting=Native()))
         model = OneSided(denoiser)
     key = jr.fold_in(jr.key(seed), 13)
