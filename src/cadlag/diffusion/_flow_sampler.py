@@ -188,8 +188,8 @@ def log_prob(
     flow = ProbabilityFlow() if flow is None else flow
     if not isinstance(flow.variable, Time):
         raise ValueError(
-            f"log_prob: the flow is solved in {type(flow.variable).__name__}, but densities are computed in time; leave "
-            "`variable` out, or pass Time()."
+            f"log_prob: the flow is solved in {type(flow.variable).__name__}, but densities are computed in time; "
+            "leave `variable` out, or pass Time()."
         )
     process = ODE(_Augmented(denoiser, probes))
     y, change = flow.solve(process, denoiser, (x, jnp.zeros((), x.dtype)), cond, encode=True).y1

@@ -31,7 +31,7 @@ class _Augmented(AbstractProcess):
         state, a, _ = y
 
         def f(state_: Any, params: Any) -> Any:
-            process, inner = eqx.combine(params, self.static)
+            process, inner = eqx.combine(params, *self.static)
             return process.drift(t, state_, inner)
 
         value, pull = jax.vjp(f, state, args)
@@ -93,7 +93,9 @@ def _loop_bwd(
     store: Any,
 ) -> Any:
     (_, params), (y1, kept), (grad_y1, grad_ys) = vjp_arg, residuals, grad_out
-    field = Field(_Augmented(static), params)
+    # Only what is differentiated is integrated: for a loss in y0 alone not the weights of a network.
+    params, frozen = eqx.partition(params, perturbed[1])
+    field = Field(_Augmented((frozen, static)), params)
     # Where y is put back or a jumps, what a stepper remembers of the step before is no longer true.
     fresh = emit or store
     start = (y1, _filled(grad_y1, y1), jax.tree.map(jnp.zeros_like, params))
