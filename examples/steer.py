@@ -14,7 +14,7 @@ from cadlag.solve import Backsolve
 TINY = "--tiny" in sys.argv or bool(os.environ.get("CADLAG_TINY"))
 train_steps, steps, count = (2, 2, 2) if TINY else (3000, 30, 16)
 
-train, _ = digits_split()
+train, _ = digits_split(seed=0)
 model = Generator(steps=train_steps).fit(train.values)
 noise = jr.normal(jr.key(1), (count, *model.shape_))
 sampler = ProbabilityFlow(20, variable=NoiseRatio(), adjoint=Backsolve())

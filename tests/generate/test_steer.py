@@ -6,9 +6,10 @@ import numpy as np
 import optax
 import pytest
 
-from cadlag.diffusion import VP, ExactDenoiser, NoiseRatio, ProbabilityFlow, decode
+from cadlag.diffusion import VP, Denoiser, ExactDenoiser, NoiseRatio, ProbabilityFlow, decode
 from cadlag.distributions import GaussianMixture
 from cadlag.generate import Condition, Weights, steer
+from cadlag.nn import ScoreMLP
 from cadlag.solve import Backsolve
 
 LAW = GaussianMixture.isotropic(jnp.ones(1), jnp.full((1, 1), 0.7), jnp.full(1, 0.3))
@@ -41,8 +42,10 @@ def test_clip_bounds_the_deviation():
 
 
 def test_weights_are_shared():
-    """The mean of the law is among the floating arrays; moving it moves all samples the same way."""
-    made = steer(MODEL, square, NOISE, key=KEY, aim=jnp.full((3, 1), 0.9), variables=Weights(), sampler=FLOW, steps=20)
+    """One network for all samples: its weights move, the noise does not."""
+    model = Denoiser(ScoreMLP(1, width=4, depth=1, key=KEY), VP())
+    made = steer(model, square, NOISE, key=KEY, aim=jnp.full((3, 1), 0.9), variables=Weights(), sampler=FLOW,
+                 optimiser=optax.adam(1e-3), steps=20)  # fmt: skip
     assert made.losses.shape == (20,)
     assert made.losses[-1] < made.losses[0]
     np.testing.assert_array_equal(made.inputs.start, NOISE)
@@ -55,5 +58,5 @@ def test_refusals():
         steer(MODEL, square, NOISE, key=KEY, aim=jnp.ones(2))
     with pytest.raises(ValueError, match="positive integer"):
         steer(MODEL, square, NOISE, key=KEY, steps=0)
-    with pytest.raises(TypeError, match="expected a denoiser"):
+    with pytest.raises(TypeError, match="steer"):
         steer(LAW, square, NOISE, key=KEY)
