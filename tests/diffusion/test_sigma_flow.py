@@ -28,7 +28,7 @@ from cadlag.diffusion import (
 )
 from cadlag.distributions import GaussianMixture
 from cadlag.nn import ScoreMLP
-from cadlag.solve import AdaptiveSteps, Backsolve, Checkpointed, Direct, EulerMaruyama, FixedSteps, Heun, solve
+from cadlag.solve import AdaptiveSteps, Backsolve, Checkpointed, Direct, EulerMaruyama, Heun, solve
 
 from .laws import SCHEDULES, gaussian, two_modes
 
@@ -142,8 +142,8 @@ def test_discrete_mode_is_autodiff_through_the_unrolled_chain():
 
     def unrolled(p, x, c):
         denoiser = eqx.combine(p, rest)
-        alpha = lambda i: 1 / jnp.sqrt(1 + rho[i] ** 2)  # noqa: E731
-        eps = lambda i, y: denoiser.noise(jnp.asarray(times[i]), alpha(i) * y, c)  # noqa: E731
+        alpha = lambda i: 1 / jnp.sqrt(1 + rho[i] ** 2)
+        eps = lambda i, y: denoiser.noise(jnp.asarray(times[i]), alpha(i) * y, c)
         y = x / alpha(0)
         for i in range(6):
             h = rho[i + 1] - rho[i]
@@ -235,7 +235,7 @@ def memory(adjoint, steps):
     net = ScoreMLP(8, width=128, depth=1, key=jax.random.key(0))
     params, rest = eqx.partition(Denoiser(net, S), eqx.is_inexact_array)
     flow = ProbabilityFlow(steps, Heun(), UniformLogSNR(), adjoint, NoiseRatio())
-    batch = lambda p, x: jnp.sum(jax.vmap(lambda z: loss(eqx.combine(p, rest), z, None, flow))(x))  # noqa: E731
+    batch = lambda p, x: jnp.sum(jax.vmap(lambda z: loss(eqx.combine(p, rest), z, None, flow))(x))
     lowered = jax.jit(jax.grad(batch, (0, 1))).lower(params, jnp.ones((32, 8)))
     return lowered.compile().memory_analysis().temp_size_in_bytes
 

@@ -24,7 +24,7 @@ def square(x, aim):
 
 
 def test_noise_is_led_to_a_reachable_sample():
-    """The flow of a Gaussian is affine: x = a + b z, with a and b read off two samples, so the answer is (aim - a)/b."""
+    """The flow of a Gaussian is affine, x = a + b z, a and b read off two samples: the answer is (aim - a)/b."""
     a, c = (decode(MODEL, jnp.full(1, v), flow=FLOW)[0] for v in (0.0, 1.0))
     aim = jnp.array([[0.5], [0.8], [1.0]])
     made = steer(MODEL, square, NOISE, key=KEY, aim=aim, sampler=FLOW, optimiser=optax.sgd(3.0), steps=40)

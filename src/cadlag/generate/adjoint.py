@@ -66,6 +66,9 @@ class InitialNoise(AbstractTarget):
         return inputs._replace(start=unknowns)
 
 
+NOISE = InitialNoise()
+
+
 class Condition(AbstractTarget):
     """The condition of each sample; its floating arrays."""
 
@@ -116,7 +119,7 @@ def steer(
     key: PRNGKeyArray,
     cond: PyTree = None,
     aim: PyTree = None,
-    variables: AbstractTarget = InitialNoise(),
+    variables: AbstractTarget = NOISE,
     sampler: AbstractSampler = SAMPLER,
     optimiser: Any = None,
     steps: int = 30,

@@ -32,8 +32,9 @@ class AdjointDPMRecipe(AbstractRecipe):
     summary = "Optimise the noise a sampler starts from; memory does not grow with its steps."
     bibtex = (
         "@inproceedings{pan2024adjointdpm,\n  title={AdjointDPM: Adjoint Sensitivity Method for Gradient "
-        "Backpropagation of Diffusion Probabilistic Models},\n  author={Pan, Jiachun and Liew, Jun Hao and Tan, Vincent "
-        "and Feng, Jiashi and Yan, Hanshu},\n  booktitle={International Conference on Learning Representations},\n"
+        "Backpropagation of Diffusion Probabilistic Models},\n  author={Pan, Jiachun and Liew, Jun Hao and Tan, "
+        "Vincent and Feng, Jiashi and Yan, Hanshu},\n"
+        "  booktitle={International Conference on Learning Representations},\n"
         "  year={2024}\n}"
     )
 
@@ -68,8 +69,8 @@ class AdjointDPMRecipe(AbstractRecipe):
             Claim(
                 "reparametrisation",
                 "The change of variables to the noise ratio makes gradients accurate.",
-                "relative error of Euler's continuous gradient in the noise ratio minus that in time, two-mode mixture, "
-                "20 uniform steps in time, < 0",
+                "relative error of Euler's continuous gradient in the noise ratio minus that in time, two-mode "
+                "mixture, 20 uniform steps in time, < 0",
                 0.0,
                 _paired(
                     figures, "exact", "error.mixture.ratio.euler.continuous", "error.mixture.time.euler.continuous"
