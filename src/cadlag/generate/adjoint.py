@@ -193,7 +193,7 @@ def _steer(
     return Steered(x, moved, losses)
 
 
-def _near(unknowns: PyTree, first: PyTree, clip: float) -> PyTree:
+def _near(unknowns: PyTree, first: PyTree, clip: Any) -> PyTree:
     """Every floating entry within `clip` of where it was."""
     pull = lambda u, f: jnp.clip(u, f - clip, f + clip) if eqx.is_inexact_array(u) else u  # noqa: E731
     return jax.tree.map(pull, unknowns, first)

@@ -24,7 +24,9 @@ def _laws() -> list[tuple[str, Any, int]]:
 
     two = GaussianMixture.isotropic(jnp.full(2, 0.5), jnp.array([[-1.0], [1.5]]), jnp.full(2, 0.2))
     ring = ring_of_gaussians(8, jnp.asarray(2.0), jnp.asarray(0.1))
-    return [("mixture", ExactDenoiser(two, VP()), 1), ("ring", ExactDenoiser(ring, VP()), 2)]
+    return [
+        (name, ExactDenoiser(law=law, schedule=VP()), d) for name, law, d in (("mixture", two, 1), ("ring", ring, 2))
+    ]
 
 
 def _modes() -> dict[str, Any]:
@@ -77,7 +79,7 @@ def _memory(settings: dict[str, Any]) -> dict[str, Any]:
     from cadlag.solve import Direct
 
     net = ScoreMLP(8, width=128, depth=2, key=jax.random.key(0))
-    params, rest = eqx.partition(Denoiser(net, VP()), eqx.is_inexact_array)
+    params, rest = eqx.partition(Denoiser(network=net, schedule=VP()), eqx.is_inexact_array)
 
     def size(adjoint: Any, steps: int) -> int:
         flow = ProbabilityFlow(steps, adjoint=adjoint, variable=NoiseRatio())
@@ -86,7 +88,8 @@ def _memory(settings: dict[str, Any]) -> dict[str, Any]:
             return jnp.sum(jax.vmap(lambda z: decode(eqx.combine(p, rest), z, flow=flow))(x) ** 2)
 
         compiled = jax.jit(jax.grad(loss, (0, 1))).lower(params, jnp.ones((32, 8), jnp.float32)).compile()
-        return int(compiled.memory_analysis().temp_size_in_bytes)
+        analysis: Any = compiled.memory_analysis()
+        return int(analysis.temp_size_in_bytes)
 
     found = {}
     for mode, adjoint in {**_modes(), "naive": Direct(store_intermediates=True)}.items():
@@ -136,7 +139,7 @@ def digits(settings: dict[str, Any], seed: int) -> dict[str, Any]:
     guided = {}
     for scale in settings["one_step_scales"]:
         likelihood = lambda t, x, c: log_class(model.model_.data(t, x), c)  # noqa: E731
-        x = draw(Guided(model.model_, likelihood, scale), n=n, start=noise, cond=aims)
+        x = draw(Guided(denoiser=model.model_, log_likelihood=likelihood, scale=scale), n=n, start=noise, cond=aims)
         guided[float(jnp.mean(by_first(x, aims)))] = x
     images["one_step"] = guided[max(guided)]
     hits["one_step"] = hit(images["one_step"])
