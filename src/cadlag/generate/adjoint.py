@@ -18,6 +18,8 @@ from cadlag.diffusion import AbstractDenoiser, AbstractSampler, NoiseRatio, Prob
 from cadlag.train import gradient, minimise
 
 SAMPLER = ProbabilityFlow(20, variable=NoiseRatio())
+# Made once: a new optimiser means compiling anew.
+ADAM = optax.adam(0.05)
 
 
 class Inputs(NamedTuple):
@@ -142,7 +144,7 @@ def steer(
     **Raises:** `ValueError` or `TypeError` before compiling.
     """
     _check(denoiser, variables, start, cond, aim, steps, clip)
-    optimiser = optax.adam(0.05) if optimiser is None else optimiser
+    optimiser = ADAM if optimiser is None else optimiser
     return _steer(denoiser, metric, start, key, cond, aim, variables, sampler, optimiser, steps, clip)
 
 
