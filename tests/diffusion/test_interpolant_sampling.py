@@ -229,3 +229,16 @@ def test_fixed_steps_may_be_uneven():
     x0 = start(4000, jr.key(13))
     x = np.asarray(sample_interpolant(MODES, x0, key=jr.key(14), epsilon=0.5, steps=FixedSteps(grid)))
     assert abs(x.mean() - 1.4) < 4.5 * x.std() / np.sqrt(4000) + 0.03
+
+
+def test_single_precision_stays_single():
+    model = jax.tree.map(lambda a: a.astype(jnp.float32) if eqx.is_inexact_array(a) else a, MODES)
+    x = jnp.zeros((2, 1), jnp.float32)
+    base = lambda y: jnp.sum(y)
+    for found in (
+        lambda: sample_interpolant(model, x, steps=4),
+        lambda: sample_interpolant(model, x, key=KEY, epsilon=0.5, steps=4),
+        lambda: sample_interpolant(model, x, key=KEY, epsilon=0.5, steps=4, stepper=NoiseFirstHeun(), backward=True),
+        lambda: interpolant_log_prob(model, x, base, steps=4),
+    ):
+        assert eqx.filter_eval_shape(found).dtype == jnp.float32
