@@ -123,17 +123,16 @@ def recursion(noisy, last, steps, epsilon):
 
 def test_euler_maruyama_has_weak_order_one_and_is_what_the_sampler_does():
     """Between N(0, 1) and N(1, 4) everything is linear, so the scheme's variance is known without sampling."""
-    model = ExactInterpolant(PATH, NORMAL([0.0], [[1.0]]), NORMAL([1.0], [[4.0]]))
-    counts = np.array([20, 40, 80, 160])
+    twice = lambda m, v: GaussianMixture.isotropic(jnp.full(2, 0.5), jnp.full((2, 1), m), jnp.full(2, v**0.5))
+    model = ExactInterpolant(PATH, twice(0.0, 1.0), twice(1.0, 4.0))
     noisy, last = slopes(model, jnp.asarray(0.8)), slopes(model, jnp.asarray(0.0))
+    counts = np.array([20, 40, 80, 160])
     errors = [abs(recursion(noisy, last, int(n), 0.8) - 4) for n in counts]
     order = -np.polyfit(np.log(counts), np.log(errors), 1)[0]
     assert order == pytest.approx(1, abs=0.15)
-    x = sample_interpolant(model, start(20_000, jr.key(5), model.law0), key=jr.key(6), epsilon=0.8, steps=20)
-    expected = recursion(noisy, last, 20, 0.8)
-    # Relative standard error of a normal variance: sqrt(2 / 20,000) = 0.01; the bias at 20 steps is larger than four.
-    assert np.var(x) == pytest.approx(expected, rel=0.04)
-    assert abs(expected - 4) > 0.1
+    x = sample_interpolant(model, start(4000, jr.key(5), model.law0), key=jr.key(6), epsilon=0.8, steps=200)
+    # Relative standard error of a normal variance: sqrt(2/4,000) = 0.022.
+    assert np.var(x) == pytest.approx(recursion(noisy, last, 160, 0.8), rel=4 * 0.022)
 
 
 def test_noise_first_heun_is_its_formula_and_handles_the_same_law():

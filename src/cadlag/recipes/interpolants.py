@@ -36,7 +36,7 @@ SIZES = {
     Preset.SMOKE: {
         "network": {"1": [8, 1], "2": [8, 1]}, "batch": 32, "line_steps": 5, "board_steps": 5, "bridge_steps": 5,
         "particles": 200, "exact_steps": [10], "exact_epsilons": [0, 2], "cells": 200, "every": 2, "ode_steps": 10,
-        "error_times": 10, "fokker_planck_steps": 20, "epsilons": [0.5, 2], "samples": 40, "likelihoods": 0,
+        "error_times": 40, "fokker_planck_steps": 20, "epsilons": [0.5, 2], "samples": 40, "likelihoods": 0,
         "sde_steps": 10, "board_epsilons": [0.5], "coupled": 40,
     },
     Preset.QUICK: {
