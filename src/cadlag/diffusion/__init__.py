@@ -94,6 +94,10 @@ from cadlag.diffusion._sampler import PredictorCorrector as PredictorCorrector
 from cadlag.diffusion._sampler import ReverseDiffusionStep as ReverseDiffusionStep
 from cadlag.diffusion._sampler import Sampled as Sampled
 from cadlag.diffusion._schedule import AbstractSchedule as AbstractSchedule
+from cadlag.diffusion._variable import AbstractVariable as AbstractVariable
+from cadlag.diffusion._variable import NoiseRatio as NoiseRatio
+from cadlag.diffusion._variable import Time as Time
+from cadlag.diffusion._variable import sigma_flow as sigma_flow
 from cadlag.diffusion.schedules import EDM as EDM
 from cadlag.diffusion.schedules import OU as OU
 from cadlag.diffusion.schedules import VE as VE

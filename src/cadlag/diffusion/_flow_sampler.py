@@ -14,8 +14,9 @@ from jaxtyping import Array, PRNGKeyArray
 from cadlag.diffusion._constraint import AbstractConstraint
 from cadlag.diffusion._denoiser import AbstractDenoiser
 from cadlag.diffusion._grid import AbstractGrid, UniformLogSNR, known
-from cadlag.diffusion._processes import probability_flow, reverse_sde
+from cadlag.diffusion._processes import reverse_sde
 from cadlag.diffusion._sampler import AbstractSampler, Sampled, check_steps
+from cadlag.diffusion._variable import AbstractVariable, Time
 from cadlag.distributions import AbstractDistribution
 from cadlag.linalg import value_and_divergence
 from cadlag.solve import ODE, AbstractAdjoint, AdaptiveSteps, EulerMaruyama, FixedSteps, Solution, solve
@@ -32,12 +33,15 @@ class ProbabilityFlow(AbstractSampler):
     - `stepper`: a stepper of `solve` or any Diffrax solver; by default Tsit5 on adaptive steps, Heun on fixed ones.
     - `grid`: where fixed steps are, `UniformLogSNR()`.
     - `adjoint`: how a loss on the sample is differentiated; see `solve`.
+    - `variable`: what the flow is solved in, `Time()` (default) or `NoiseRatio()`. Tolerances are for its own state,
+      which for `NoiseRatio()` is α(t_max) x near the data: `atol` smaller by as much.
     """
 
     steps: AdaptiveSteps | int = BLACK_BOX
     stepper: Any = None
     grid: AbstractGrid = UniformLogSNR()
     adjoint: AbstractAdjoint | None = None
+    variable: AbstractVariable = Time()
 
     def __check_init__(self):
         if not isinstance(self.steps, AdaptiveSteps):
@@ -58,9 +62,16 @@ class ProbabilityFlow(AbstractSampler):
                 "ProbabilityFlow takes no constraint, which would change the state between its steps. Use DPMSolver or "
                 "PredictorCorrector, or guide the denoiser with LinearGuidance."
             )
-        solution = self.solve(probability_flow(denoiser), denoiser, x, cond, encode=False)
+        return self.carry(denoiser, x, cond, encode=False)
+
+    def carry(self, denoiser: AbstractDenoiser, x: Array, cond: Any, *, encode: bool) -> Sampled:
+        """x at the other end of the flow: at the noise (`encode`) or at the data."""
+        schedule, variable = denoiser.schedule, self.variable
+        first, last = (schedule.t_min, schedule.t_max) if encode else (schedule.t_max, schedule.t_min)
+        y = variable.enter(schedule, first, x)
+        solution = self.solve(variable.process(denoiser), denoiser, y, cond, encode=encode)
         assert solution.stats is not None
-        return Sampled(solution.y1, solution.stats.evaluations)
+        return Sampled(variable.leave(schedule, last, solution.y1), solution.stats.evaluations)
 
     def solve(self, process: Any, denoiser: AbstractDenoiser, y: Any, cond: Any, *, encode: bool) -> Solution:
         """Solve a process along the schedule: towards the noise (`encode`) or towards the data."""
@@ -68,8 +79,8 @@ class ProbabilityFlow(AbstractSampler):
         dtype = jax.tree.leaves(y)[0].dtype
         fixed = not isinstance(self.steps, AdaptiveSteps)
         with known(schedule):
-            times = self.grid(schedule, self.steps if fixed else 1, dtype)
-            times = times[::-1] if encode else times
+            times = self.grid(schedule, 1 if isinstance(self.steps, AdaptiveSteps) else self.steps, dtype)
+            times = self.variable.points(schedule, times[::-1] if encode else times)
         return solve(
             process, y, _ends(times), args=cond, stepper=self._stepper(fixed), stats=True,
             steps=FixedSteps(times) if fixed else self.steps, adjoint=self.adjoint,
@@ -130,13 +141,13 @@ def _ends(grid: Array) -> Any:
 def encode(denoiser: AbstractDenoiser, x: Array, *, cond: Any = None, flow: ProbabilityFlow | None = None) -> Array:
     """The latent of one x: the flow from `t_min` to `t_max`. It depends on the law of the data, not on the network."""
     flow = ProbabilityFlow() if flow is None else flow
-    return flow.solve(probability_flow(denoiser), denoiser, x, cond, encode=True).y1
+    return flow.carry(denoiser, x, cond, encode=True).x
 
 
 def decode(denoiser: AbstractDenoiser, z: Array, *, cond: Any = None, flow: ProbabilityFlow | None = None) -> Array:
     """The x of one latent: the flow from `t_max` to `t_min`."""
     flow = ProbabilityFlow() if flow is None else flow
-    return flow.solve(probability_flow(denoiser), denoiser, z, cond, encode=False).y1
+    return flow.carry(denoiser, z, cond, encode=False).x
 
 
 def interpolate(a: Array, b: Array, count: int) -> Array:
@@ -175,6 +186,11 @@ def log_prob(
       α(t_max) x_0 (0.007 x_0 for `VP`: some thousandths of a nat).
     """
     flow = ProbabilityFlow() if flow is None else flow
+    if not isinstance(flow.variable, Time):
+        raise ValueError(
+            f"log_prob: the flow is solved in {type(flow.variable).__name__}, but densities are computed in time; "
+            "leave `variable` out, or pass Time()."
+        )
     process = ODE(_Augmented(denoiser, probes))
     y, change = flow.solve(process, denoiser, (x, jnp.zeros((), x.dtype)), cond, encode=True).y1
     at_end = denoiser.schedule.prior_log_prob(y) if prior is None else prior.log_prob(y)

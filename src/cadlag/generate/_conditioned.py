@@ -77,12 +77,16 @@ class Conditioned:
                 raise ValueError("guidance needs a model fitted with labels, and a label.")
             if owner.drop == 0:
                 raise ValueError("guidance needs a model fitted with drop > 0: it never saw samples without a label.")
-            denoiser = ClassifierFree(denoiser, jnp.asarray(len(owner.classes_), jnp.int32), self._guidance)
+            denoiser = ClassifierFree(
+                denoiser=denoiser, null=jnp.asarray(len(owner.classes_), jnp.int32), weight=self._guidance
+            )
         if operator is not None:
             like = jnp.zeros(owner.shape_, owner.dtype_)
             acting = _InUnits(operator, owner.scaling_)
             value = jnp.asarray(np.asarray(measurement), owner.dtype_) - operator(owner.scaling_.invert(like))
-            denoiser = LinearGuidance(denoiser, acting, value, like, noise_std=noise_std)
+            denoiser = LinearGuidance(
+                denoiser=denoiser, operator=acting, measurement=value, x=like, noise_std=noise_std
+            )
         if log_likelihood is not None:
             denoiser = Guided(denoiser, _AtExpected(denoiser, log_likelihood, owner.scaling_), conditional=True)
         return denoiser

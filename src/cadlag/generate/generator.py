@@ -100,7 +100,7 @@ class Generator(Estimator):
         self.scaling_ = make_scaling(values, self.standardise)
         classes = None if self.classes_ is None else len(self.classes_)
         network = self.network(self.shape_, classes=classes, key=jr.fold_in(jr.key(self.seed), 1))
-        denoiser = Denoiser(network, self.schedule, self.prediction)
+        denoiser = Denoiser(network=network, schedule=self.schedule, prediction=self.prediction)
         scaled = self.scaling_.apply(values)
         labels = None if classes is None else jnp.asarray(np.asarray(samples.labels), jnp.int32)
         cell = None if self.cell_ is None else jnp.asarray(self.cell_ / np.asarray(self.scaling_.scale), self.dtype_)
@@ -244,6 +244,7 @@ class _Loss(eqx.Module):
     def __call__(self, model: Denoiser, batch: _Data, key: Any) -> tuple[Array, dict]:
         x, (spread_key, loss_key) = batch.x, jr.split(key)
         if self.dequantise:
+            assert batch.cell is not None
             x = x + batch.cell * (jr.uniform(spread_key, x.shape, x.dtype) - 0.5)
         return self.inner(model, Examples(x, batch.labels), loss_key)
 

@@ -92,7 +92,7 @@ class Restorer(Estimator):
         if spread == 0:
             raise ValueError("Clean and degraded samples are the same: there is nothing to restore.")
         network = self.network(self.shape_, key=jr.fold_in(jr.key(self.seed), 1))
-        denoiser = Denoiser(network, self.schedule, self.prediction, data_std=spread)
+        denoiser = Denoiser(network=network, schedule=self.schedule, prediction=self.prediction, data_std=spread)
         settings = Training(*(getattr(self, name) for name in Training._fields))
         self.model_, self.history_ = train(denoiser, _Pairs(x, mu), _Loss(), settings)
         return self

@@ -31,12 +31,15 @@ def exact(settings: dict[str, Any]) -> dict[str, Any]:
     p, errors = PROBLEM, {}
     with enable_x64():
         law = GaussianMixture.isotropic(jnp.ones(1), jnp.full((1, 1), p["mean"]), jnp.full(1, p["std"]))
-        schedule = OU(p["rate"], p["stationary"], 1.0, p["end"], 1.0, jnp.array([p["mu"]]))
+        schedule = OU(
+            rate=p["rate"], std=p["stationary"], t1=1.0, t_min=p["end"], t_max=1.0, shift=jnp.array([p["mu"]])
+        )
         starts = p["mu"] + p["stationary"] * jnp.array([[1.3], [-0.4]])
         ends = np.exp(-p["rate"] * np.array([p["end"], 1.0]))
         spread = np.hypot(ends * p["std"], p["stationary"] * np.sqrt(1 - ends**2))
         centre = p["mu"] + ends * (p["mean"] - p["mu"])
         truth = centre[0] + spread[0] / spread[1] * (np.asarray(starts) - centre[1])
+        exact_one = ExactDenoiser(law=law, schedule=schedule)
         for name in ("ode-1", "ode-2", "ode-2-noise", "ode-3", "euler"):
             errors[name] = {}
             for count in (5, 10, 20, 80):
@@ -47,7 +50,7 @@ def exact(settings: dict[str, Any]) -> dict[str, Any]:
                     "ode-3": DPMSolver(count, order=3),
                     "euler": PredictorCorrector(count, EulerStep(0.0)),
                 }[name]
-                x = sample(ExactDenoiser(law, schedule), (1,), 2, key=jax.random.key(0), sampler=sampler, start=starts)
+                x = sample(exact_one, (1,), 2, key=jax.random.key(0), sampler=sampler, start=starts)
                 errors[name][str(count)] = float(np.max(np.abs(np.asarray(x) - truth)))
     return {"errors": errors, "ratio": errors["ode-2"]["10"] / errors["ode-1"]["10"]}
 
@@ -61,7 +64,7 @@ def degrade(images: Any, task: str, seed: int) -> Any:
     if task == "noise":
         return images + rng.normal(0, 0.2, images.shape)
     if task == "blur":
-        return uniform_filter(images, (1, 1, 3, 3), mode="nearest") + rng.normal(0, 0.05, images.shape)
+        return uniform_filter(images, 3, mode="nearest", axes=(2, 3)) + rng.normal(0, 0.05, images.shape)
     made = images.copy()
     for image in made:
         i, j = rng.integers(0, 5, 2)

@@ -43,7 +43,7 @@ def exact(settings: dict[str, Any], seed: int) -> dict[str, Any]:
             ends = jnp.asarray([schedule.t_min, schedule.t_max])
             smoothed, prior = (law.diffused(schedule.alpha(t), schedule.sigma(t)) for t in ends)
             found = jax.jit(
-                jax.vmap(functools.partial(log_prob, ExactDenoiser(law, schedule), flow=flow, prior=prior))
+                jax.vmap(functools.partial(log_prob, ExactDenoiser(law=law, schedule=schedule), flow=flow, prior=prior))
             )(points)
             errors[name] = float(jnp.max(jnp.abs(found - jax.vmap(smoothed.log_prob)(points))))
     return {"error": max(errors.values()), "errors": errors}

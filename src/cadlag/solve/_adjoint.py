@@ -86,12 +86,21 @@ class Reversible(AbstractAdjoint):
 
 
 class Backsolve(AbstractAdjoint):
-    """Optimise-then-discretise: solve the adjoint equation backwards with Diffrax. Memory O(1), gradients approximate.
+    """Optimise-then-discretise: solve the adjoint equation backwards. Memory O(1), gradients approximate.
 
-    For ODEs, and Stratonovich SDEs on a `BrownianTree`; the gradient's error falls with the steps. Parameters must be
-    in the process or in `args`, not closed over by a function.
+    For ODEs on fixed steps, on any grid, by the stepper that went forwards; for ODEs on adaptive steps and
+    Stratonovich SDEs on a `BrownianTree` (equal steps) through Diffrax. The gradient's error falls with the steps, at
+    the stepper's order. Parameters must be in the process or in `args`, not closed over by a function; output times
+    get no gradient (an error says so).
+
+    **Arguments:**
+
+    - `store`: on fixed steps of an ODE keep the state after each step (not the activations), so that the state is not
+      solved backwards, which drifts. Memory: O(steps) states.
     """
 
+    store: bool = eqx.field(static=True, default=False)
+
     def loop(self, body: Callable, carry: PyTree, xs: PyTree, length: int) -> tuple[PyTree, PyTree]:
-        """Not a scan: solved by Diffrax."""
-        raise TypeError("Backsolve() is solved by Diffrax; give an ODE, or a Stratonovich SDE on a BrownianTree.")
+        """Not a scan of a body: see `_backsolve.py`."""
+        raise TypeError("Backsolve() differentiates `solve`: give an ODE, or a Stratonovich SDE on a BrownianTree.")

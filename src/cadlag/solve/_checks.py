@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, PyTree
 
 from cadlag.paths import AbstractPath
-from cadlag.solve._adjoint import Reversible
+from cadlag.solve._adjoint import Backsolve, Reversible
 from cadlag.solve._process import AbstractProcess, Calculus, NoiseKind, kinds_of
 from cadlag.solve._reversible_heun import ReversibleHeun
 from cadlag.solve._runge_kutta import RungeKutta
@@ -76,9 +76,9 @@ def check_stepper(
     name = type(stepper).__name__
     if through_diffrax:
         raise ValueError(
-            f"{name} takes fixed steps without events, and is differentiated by Direct(), Checkpointed() or "
-            "(ReversibleHeun) Reversible(). For adaptive steps, events or Backsolve() pass a Diffrax solver as "
-            "stepper, or leave it out."
+            f"{name} takes fixed steps without events, and is differentiated by Direct(), Checkpointed(), "
+            "(ReversibleHeun) Reversible() or (ODE) Backsolve(). For adaptive steps, events or Backsolve() of other "
+            "equations pass a Diffrax solver as stepper, or leave it out."
         )
     _check_noise(process, stepper, random)
     if isinstance(adjoint, Reversible):
@@ -86,6 +86,8 @@ def check_stepper(
             raise ValueError(f"Reversible() needs stepper=ReversibleHeun(), not {name}.")
         if tolerance is not None:
             raise ValueError("Statistics are not kept by Reversible(); use Direct() or Checkpointed().")
+    if isinstance(adjoint, Backsolve) and between is not None:
+        raise ValueError("Backsolve() solves an ODE backwards, which `between` interrupts; use Direct().")
     if between is not None and _has_memory(stepper):
         raise ValueError(
             f"`between` changes the state behind the back of {name}, which remembers the last step. Use a "
@@ -137,6 +139,8 @@ def check_diffrax(
     process: AbstractProcess, solver: Any, steps: Any, adjoint: Any, between: Any, random: list[NoiseKind]
 ) -> None:
     """Refuse what does not go together with a Diffrax solver."""
+    if isinstance(adjoint, Backsolve) and adjoint.store:
+        raise ValueError("Backsolve(store=True) keeps the states of explicit fixed steps of an ODE; leave store out.")
     if between is not None:
         raise ValueError("`between` acts after fixed steps of our steppers; it is not available with Diffrax solvers.")
     if isinstance(adjoint, Reversible):
@@ -161,5 +165,7 @@ def equal_width(grid: Array) -> Array:
     """The width of the steps of a grid that Backsolve can take: known beforehand, and all the same."""
     widths = np.diff(np.asarray(grid)) if concrete(grid) else np.zeros(0)
     if not widths.size or not np.allclose(widths, widths.mean(), rtol=1e-3):
-        raise ValueError("Backsolve() takes equal fixed steps between times known beforehand, or AdaptiveSteps.")
+        raise ValueError(
+            "Backsolve() through Diffrax takes equal fixed steps between times known beforehand, or AdaptiveSteps."
+        )
     return (grid[-1] - grid[0]) / widths.size

@@ -10,7 +10,8 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
-from cadlag.solve._adjoint import AbstractAdjoint, Reversible
+from cadlag.solve._adjoint import AbstractAdjoint, Backsolve, Reversible
+from cadlag.solve._backsolve import backsolve_loop
 from cadlag.solve._drivers import driver_increments, join
 from cadlag.solve._one_step import Tolerance, scaled_error, stiffness
 from cadlag.solve._process import AbstractProcess
@@ -50,9 +51,12 @@ class FixedProblem(eqx.Module):
 
 def solve_fixed(problem: FixedProblem) -> Solution:
     """Integrate, then arrange outputs, statistics and the result."""
+    emit = problem.every != problem.steps
+    if isinstance(problem.adjoint, Backsolve):
+        return _solve_own_way(problem, *backsolve_loop(problem, emit))
     split, tables = tabulate((problem.process, problem.args), problem.grid, problem.stepper.nodes)
     if isinstance(problem.adjoint, Reversible):
-        return _solve_reversible(problem, split, tables)
+        return _solve_own_way(problem, *reversible_loop(problem, split, tables, emit))
     body = _make_body(problem, split)
     first_row = jax.tree.map(lambda x: x[0], tables)
     field = _field(problem, split, first_row, problem.grid[0], problem.grid[1] - problem.grid[0])
@@ -175,9 +179,8 @@ def _solution(problem: FixedProblem, ys: Any, estimates: Any, last: Any, start_u
     return Solution(problem.ts, ys, stats, result, last)
 
 
-def _solve_reversible(problem: FixedProblem, split: Any, tables: list) -> Solution:
-    emit = problem.every != problem.steps
-    y1, emitted = reversible_loop(problem, split, tables, emit)
+def _solve_own_way(problem: FixedProblem, y1: PyTree[Array], emitted: Any) -> Solution:
+    """From the last state and those after each step, where a loop has a backward pass of its own."""
     every = problem.every or 1
     if emitted is not None and every > 1:
         emitted = jax.tree.map(lambda y: y[every - 1 :: every], emitted)
@@ -185,4 +188,11 @@ def _solve_reversible(problem: FixedProblem, split: Any, tables: list) -> Soluti
     ok = all_finite(jax.lax.stop_gradient(y1))
     keep = lambda new, old: jax.lax.stop_gradient(jnp.where(ok, new, old))  # noqa: E731
     last = (jnp.where(ok, problem.grid[-1], problem.grid[0]), jax.tree.map(keep, y1, problem.y0))
-    return _solution(problem, ys, None, last, 1)
+    return _solution(problem, ys, (None, None), last, _start_up(problem))
+
+
+def _start_up(problem: FixedProblem) -> int:
+    """Evaluations before the first step: one where the stepper has a memory."""
+    field = Field(problem.process, problem.args)
+    init = lambda: problem.stepper.init(field, problem.grid[0], problem.y0)  # noqa: E731
+    return 0 if problem.tolerance is None or jax.eval_shape(init) is None else 1

@@ -78,7 +78,7 @@ def solve(
     adjoint = Direct() if adjoint is None else adjoint
     check_drift(process, ts[0], y0, args)
     random = random_kinds(process, driver)
-    through_diffrax = adaptive or event is not None or isinstance(adjoint, Backsolve)
+    through_diffrax = adaptive or event is not None or _diffrax_backsolve(process, stepper, adjoint)
     tolerance = stats if isinstance(stats, Tolerance) else (Tolerance() if stats else None)
     if stepper is None and through_diffrax and random:
         process = default_form(process)
@@ -96,6 +96,12 @@ def solve(
     drivers = make_drivers(process, y0, args, driver, key, None, ts, steps if adaptive else None)
     solution = solve_diffrax(process, y0, ts, args, drivers, grid_steps, stepper, adjoint, event, tolerance)
     return finish(solution, throw)
+
+
+def _diffrax_backsolve(process: AbstractProcess, stepper: Any, adjoint: AbstractAdjoint) -> bool:
+    """Whether fixed steps are differentiated by Diffrax's adjoint: all but explicit steps of an ODE."""
+    explicit = stepper is None or isinstance(stepper, AbstractStepper | diffrax.AbstractERK | diffrax.Euler)
+    return isinstance(adjoint, Backsolve) and not (explicit and process.noise is NoiseKind.none)
 
 
 def _fixed_grid(ts: Array, steps: Any) -> tuple[Array, int | None]:
@@ -142,4 +148,6 @@ def _choose_stepper(
         )
     if isinstance(stepper, diffrax.AbstractERK) and not through_diffrax and not random:
         return RungeKutta(stepper)
+    if isinstance(stepper, diffrax.Euler) and isinstance(adjoint, Backsolve) and not through_diffrax:
+        return EulerMaruyama()
     return stepper
