@@ -60,8 +60,9 @@ def networks():
     """Name, constructor from a key, channels, spatial size."""
     for size in (8, 16, 32):
         yield f"four layers, {size}x{size}", Layers, 1, size
-    yield "U-Net, 8x8", lambda key: UNet(1, width=WIDTH, key=key), 1, 8
-    yield "U-Net, 16x16", lambda key: UNet(3, width=WIDTH, key=key), 3, 16
+    small = {"width": WIDTH, "multipliers": (1, 2), "blocks": 1}
+    yield "small U-Net, 8x8", lambda key: UNet(1, **small, key=key), 1, 8
+    yield "small U-Net, 16x16", lambda key: UNet(1, **small, key=key), 1, 16
 
 
 def by_xla(x, w, geometry):
@@ -118,11 +119,12 @@ def measure(make, channels, size, kind, repetitions, budget):
         with gradient_of(kind):
             compiled = jax.jit(run).lower(arrays, batch).compile()
         row[f"{name}_compile_seconds"] = time.perf_counter() - start
+        print(f"  {name}: compiled in {row[f'{name}_compile_seconds']:.1f} s", flush=True)
         jax.block_until_ready(compiled(arrays, batch))
         ready.append((name, compiled, count, []))
     deadline = time.perf_counter() + budget
     for number in range(repetitions):
-        if number >= 3 and time.perf_counter() > deadline:
+        if number >= 2 and time.perf_counter() > deadline:
             break
         for _, compiled, count, seconds in ready:
             for _ in range(1 if count > 1 else 3):
@@ -141,8 +143,8 @@ def run(repetitions, budget, only):
         if only and only not in name:
             continue
         for kind in ("ours", "XLA's own"):
+            print(f"{name}, {kind}", flush=True)
             rows.append({"network": name, "gradient": kind, **measure(make, channels, size, kind, repetitions, budget)})
-            print(rows[-1], flush=True)
     return rows
 
 

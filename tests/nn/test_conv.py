@@ -12,7 +12,7 @@ import pytest
 from jax import lax
 
 from cadlag.data import FullBatch
-from cadlag.nn import Boundary, Conv, ConvTranspose, Padding
+from cadlag.nn import Boundary, Conv, ConvTranspose, Padding, _convolve
 from cadlag.train import gradient, load, minimise, save
 
 PLAIN = "[b, 0, 1, f]x[0, 1, i, o]->[b, 0, 1, f]"
@@ -25,6 +25,14 @@ CASES = {
     "one axis": ((11,), {"kernel": 4, "stride": 3, "dilation": 2}),
     "three axes": ((4, 3, 4), {"kernel": (2, 1, 3), "stride": (1, 2, 1)}),
 }
+
+
+@pytest.fixture
+def matrix_products(monkeypatch):
+    """The gradient of the kernel as for many points."""
+    monkeypatch.setattr(_convolve, "_FEW", 0)
+    yield
+    jax.clear_caches()
 
 
 def draw(seed, *shape):
@@ -73,12 +81,26 @@ def drawn(size, conv):
 
 
 @pytest.mark.parametrize("case", CASES)
+@pytest.mark.usefixtures("matrix_products")
 def test_values_and_derivatives_equal_those_of_xla(case):
     """Forward over reverse: every product of the three kinds, the transposes of all and their tangents."""
     size, conv = make(case)
     gaps = jax.jit(lambda *a: differences(conv, ours, xla, *a))(*drawn(size, conv))
     # Sums of at most 1000 terms of order one in float64.
     assert max(map(float, gaps)) < 1e-12
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_gradient_of_few_points_is_a_plain_convolution_of_the_same_value(case):
+    size, conv = make(case)
+    x, _, _ = drawn(size, conv)
+    plan = conv.shape.plan(size)[1]
+    y = draw(4, 4, *plan.out, 3)
+    by_products = jax.jit(lambda: _convolve._kernel_by_products(x, y, plan))()
+    by_convolution = jax.jit(lambda: _convolve._kernel_by_convolution(x, y, plan))
+    # Sums of at most 200 terms in another order.
+    np.testing.assert_allclose(by_convolution(), by_products, atol=1e-12)
+    assert re.search("stablehlo.convolution", by_convolution.lower().as_text())
 
 
 def test_reverse_over_reverse():
@@ -93,18 +115,16 @@ def test_reverse_over_reverse():
         np.testing.assert_allclose(a, b, atol=1e-11)
 
 
-def test_the_gradient_is_the_same_in_chunks(monkeypatch):
+def test_the_gradient_is_the_same_in_chunks(monkeypatch, matrix_products):
     size, conv = make("plain")
     x = draw(1, 6, *size, 2)
     grad = lambda: jax.grad(lambda w: jnp.sum(jnp.sin(ours(conv, x, w))))(conv.weight)
-    whole = grad()
+    whole = jax.jit(lambda: grad())()
     # One example's rows take 6 * 5 * 3 * 2 * 8 = 1440 bytes, so that this makes three chunks of two.
-    monkeypatch.setattr("cadlag.nn._convolve._CHUNK", 3000)
-    jax.clear_caches()
+    monkeypatch.setattr(_convolve, "_CHUNK", 3000)
     assert "while" in jax.jit(grad).lower().as_text()
     # Another order of summing 180 terms.
-    np.testing.assert_allclose(grad(), whole, atol=1e-12)
-    jax.clear_caches()
+    np.testing.assert_allclose(jax.jit(grad)(), whole, atol=1e-12)
 
 
 @pytest.mark.parametrize("case", ["even, stride", "dilated, stride, odd padding", "one axis"])
@@ -171,25 +191,28 @@ def two_layers(forward):
     return loss, (first.weight, second.weight)
 
 
-def test_the_loop_holds_plain_convolutions_of_the_whole_batch_only():
+def lowered_loop(forward, x):
+    loss, weights = two_layers(forward)
+
+    def body(weights, _):
+        grads = jax.grad(loss)(weights, x)
+        return jax.tree.map(lambda w, g: w - 0.1 * g, weights, grads), None
+
+    return jax.jit(lambda w: lax.scan(body, w, None, length=3)).lower(weights)
+
+
+def test_the_loop_holds_plain_convolutions_of_the_whole_batch_only(matrix_products):
     x = draw(1, 5, 6, 6, 2)
-
-    def lowered(forward):
-        loss, weights = two_layers(forward)
-
-        def body(weights, _):
-            grads = jax.grad(loss)(weights, x)
-            return jax.tree.map(lambda w, g: w - 0.1 * g, weights, grads), None
-
-        return jax.jit(lambda w: lax.scan(body, w, None, length=3)).lower(weights)
-
-    found = dimension_numbers(lowered(ours))
+    lowered = lowered_loop(ours, x)
     # Two forward, one back to the first layer's output; the gradients of the kernels are matrix products.
-    assert found == [PLAIN] * 3
-    shapes = re.findall(r"stablehlo.convolution.*: \(tensor<(\d+)x", lowered(ours).as_text())
-    assert shapes == ["5"] * 3
+    assert dimension_numbers(lowered) == [PLAIN] * 3
+    assert re.findall(r"stablehlo.convolution.*: \(tensor<(\d+)x", lowered.as_text()) == ["5"] * 3
     # The same test sees XLA's own forms.
-    assert set(dimension_numbers(lowered(xla))) - {PLAIN}
+    assert set(dimension_numbers(lowered_loop(xla, x))) - {PLAIN}
+
+
+def test_with_few_points_the_gradients_are_plain_convolutions_too():
+    assert dimension_numbers(lowered_loop(ours, draw(1, 5, 6, 6, 2))) == [PLAIN] * 5
 
 
 def test_other_devices_get_the_gradient_of_xla():

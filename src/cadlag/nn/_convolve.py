@@ -30,6 +30,8 @@ from jaxtyping import Array
 
 _CHUNK = 2**20
 """Bytes of input that one matrix product of the kernel's gradient reads: about a core's cache."""
+_FEW = 2048
+"""Up to so many points (all examples together) a plain convolution gives that gradient with less work."""
 
 
 class Kind(enum.Enum):
@@ -101,7 +103,21 @@ def _input(w: Array, y: Array, g: Geometry) -> Array:
 
 
 def _kernel(x: Array, y: Array, g: Geometry) -> Array:
-    """Chunks of examples, so that what is gathered stays in the cache."""
+    few = x.shape[0] * math.prod(g.out) <= _FEW
+    return _kernel_by_convolution(x, y, g) if few else _kernel_by_products(x, y, g)
+
+
+def _kernel_by_convolution(x: Array, y: Array, g: Geometry) -> Array:
+    """y as the window that runs over x, summing over examples: XLA's rule, but in the ordinary layout."""
+    axes = range(1, x.ndim - 1)
+    x, y = x.transpose(-1, *axes, 0), y.transpose(*axes, 0, -1)
+    w = _plain(x, y, stride=g.dilation, padding=g.padding, dilation=g.stride)
+    # Where stride leaves a rest, the window has room to go further than the kernel reaches.
+    return w.transpose(*axes, 0, -1)[tuple(slice(k) for k in g.kernel)]
+
+
+def _kernel_by_products(x: Array, y: Array, g: Geometry) -> Array:
+    """Matrix products over chunks of examples, so that what is gathered stays in the cache."""
     n, row = x.shape[0], g.kernel[-1] * math.prod(g.out) * x.shape[-1] * x.dtype.itemsize
     parts = next((c for c in range(1, n) if n % c == 0 and row * (n // c) <= _CHUNK), n)
     if parts <= 1:
@@ -160,7 +176,7 @@ def _input_by_products(w: Array, y: Array, g: Geometry) -> Array:
     return _output_by_products(y, _flip(w), Geometry(y.shape[1:-1], g.kernel, ones, g.dilation, ((0, 0),) * len(ones)))
 
 
-_BY_PRODUCTS = {Kind.output: _output_by_products, Kind.input: _input_by_products, Kind.kernel: _kernel}
+_BY_PRODUCTS = {Kind.output: _output_by_products, Kind.input: _input_by_products, Kind.kernel: _kernel_by_products}
 
 
 def _lower(table: dict, a: Array, b: Array, *, kind: Kind, geometry: Geometry) -> Array:
