@@ -150,6 +150,24 @@ SCORE_MLP = Race(
     ),
 )
 
+
+def sampling(batch: int, images: str | None = None) -> Race:
+    """Twenty steps of DPM-Solver++ of order 2, from the draw of the noise to the samples."""
+    of = {"batch": batch} | ({} if images is None else {"images": images})
+    what = f"{batch} images of {images}, the U-Net above" if images else f"{batch} vectors, the score MLP above"
+    layouts = tuple({**of, **b} for b in BEST) if images else (of,)
+    name = f"sample-{images or 'vectors'}-{batch}"
+    return Race(
+        name,
+        f"Sampling: {what}, 20 steps of DPM-Solver++",
+        (
+            Row("cadlag `sample`", "cadlag_sampler", variants=(of,)),
+            Row("diffusers, defaults", "diffusers_sampler", True, threads(of)),
+            Row("diffusers, best of threads and layouts", "diffusers_sampler", True, threads(*layouts), goal=1.5),
+        ),
+    )
+
+
 TABLES = {
     "sde": (NEURAL_SDE, TRAINING_STEP),
     "networks": (
@@ -161,5 +179,6 @@ TABLES = {
         unet_forward("8x8", 128),
         unet_forward("32x32", 32),
     ),
+    "samplers": (sampling(512), sampling(8192), sampling(32, "8x8")),
 }
 """Which races stand in which table."""

@@ -6,8 +6,8 @@ import pathlib
 
 HERE = pathlib.Path(__file__).parent
 ROOMS = (
-    "linalg", "paths", "nn", "distributions", "metrics", "data", "solve", "diffusion", "train", "series", "generate",
-    "recipes", "report", "cli",
+    "linalg", "paths", "fields", "nn", "distributions", "metrics", "data", "solve", "diffusion", "equations", "train",
+    "series", "generate", "recipes", "report", "cli",
 )  # fmt: skip
 
 

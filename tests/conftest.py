@@ -1,5 +1,6 @@
 """Test settings: strict promotion, ranks must match, shapes checked at run time, compiled code kept on disk."""
 
+import gc
 import os
 import pathlib
 
@@ -14,6 +15,15 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_compilation_cache_dir", str(CACHE))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forget():
+    """Compiled programs go with the file that made them: a process may not map more than some 65,000 pieces of memory,
+    each program maps several, and the compiler ends in a segmentation fault once they are used up."""
+    yield
+    jax.clear_caches()
+    gc.collect()
 
 
 @pytest.fixture

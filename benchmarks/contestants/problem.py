@@ -14,6 +14,8 @@ UNET_WIDTH, MULTIPLIERS, BLOCKS = 32, (1, 2, 2), 2
 """Networks: a U-Net without attention."""
 VECTORS, VECTOR_SIZE, MLP_WIDTH, MLP_DEPTH, FEATURES = 512, 2, 128, 3, 64
 """Networks: a score MLP."""
+SAMPLING_STEPS = 20
+"""Sampling: steps of DPM-Solver++, one evaluation of the network each."""
 
 
 def noisy(rng, *shape):

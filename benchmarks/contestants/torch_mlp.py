@@ -22,7 +22,8 @@ class ScoreMLP(nn.Module):
     def forward(self, level, x):
         phase = level[:, None] * self.omega
         e = nn.functional.silu(self.level(torch.cat([phase.cos(), phase.sin()], 1)))
-        both = self.modulation(e).view(x.shape[0], 2, len(self.layers), -1)
+        # One row for each example, or one for all of them in a step of sampling.
+        both = self.modulation(e).view(e.shape[0], 2, len(self.layers), -1)
         scales, shifts = 1 + both[:, 0], both[:, 1]
         h = self.first(x)
         for i, layer in enumerate(self.layers):
