@@ -35,7 +35,7 @@ PRESET_ARMS = {
 SIZES = {
     Preset.SMOKE: {"ring_steps": 20, "digit_steps": 20, "unet_steps": 2, "tested": 32, "drawn": 64, "filled": 16},
     Preset.QUICK: {
-        "ring_steps": 4000, "digit_steps": 3000, "unet_steps": 0, "tested": 1000, "drawn": 2000, "filled": 180,
+        "ring_steps": 3600, "digit_steps": 2700, "unet_steps": 0, "tested": 600, "drawn": 2000, "filled": 180,
     },
     Preset.STANDARD: {
         "ring_steps": 8000, "digit_steps": 8000, "unet_steps": 5000, "tested": 2000, "drawn": 4000, "filled": 360,
