@@ -10,6 +10,8 @@ import jax
 import pytest
 
 CACHE = pathlib.Path(os.environ.get("CADLAG_TEST_CACHE", pathlib.Path(__file__).parents[1] / ".cache" / "jax"))
+# Most of the time goes into compiling programs that then run once, on a few numbers.
+jax.config.update("jax_disable_most_optimizations", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_compilation_cache_dir", str(CACHE))

@@ -234,7 +234,7 @@ def memory(adjoint, steps):
     """Bytes of temporary memory of a gradient for the noise and the weights."""
     net = ScoreMLP(8, width=128, depth=1, key=jax.random.key(0))
     params, rest = eqx.partition(Denoiser(net, S), eqx.is_inexact_array)
-    flow = ProbabilityFlow(steps, Heun(), UniformLogSNR(), adjoint, NoiseRatio())
+    flow = ProbabilityFlow(steps, EulerMaruyama(), UniformLogSNR(), adjoint, NoiseRatio())
     batch = lambda p, x: jnp.sum(jax.vmap(lambda z: loss(eqx.combine(p, rest), z, None, flow))(x))
     lowered = jax.jit(jax.grad(batch, (0, 1))).lower(params, jnp.ones((32, 8)))
     return lowered.compile().memory_analysis().temp_size_in_bytes

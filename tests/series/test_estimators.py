@@ -220,6 +220,7 @@ def test_a_channel_that_is_never_seen_does_no_harm():
     assert np.all(np.isfinite(fitted.predict_proba(values)))
 
 
+@pytest.mark.slow  # aeon compiles it for half a minute
 def test_minirocket_takes_the_same_series():
     pytest.importorskip("aeon")
     fitted = MiniRocket(kernels=84).fit(data())
