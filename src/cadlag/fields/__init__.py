@@ -1,6 +1,7 @@
 """Functions of space: boxes, grids, and fields whose representation is hidden."""
 
 from cadlag.fields._box import Box as Box
+from cadlag.fields._callable import AbstractSmooth as AbstractSmooth
 from cadlag.fields._callable import CallableField as CallableField
 from cadlag.fields._field import AbstractField as AbstractField
 from cadlag.fields._field import divergence as divergence
