@@ -15,4 +15,9 @@ from cadlag.fields._grid import GridField as GridField
 from cadlag.fields._grid import Nodes as Nodes
 from cadlag.fields._random import GaussianRandomField as GaussianRandomField
 from cadlag.fields._random import SineSum as SineSum
+from cadlag.fields._spectra import dealias as dealias
+from cadlag.fields._spectra import energy_spectrum as energy_spectrum
+from cadlag.fields._spectra import resample as resample
+from cadlag.fields._spectra import sobolev_inner as sobolev_inner
+from cadlag.fields._spectra import sobolev_norm as sobolev_norm
 from cadlag.fields._spectral import Spectral as Spectral
