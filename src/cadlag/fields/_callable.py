@@ -62,7 +62,11 @@ class CallableField(AbstractField):
 
     def map(self, function: Callable, *others: AbstractField) -> "CallableField":
         """function(u, *others) at each point."""
-        if function is operator.add and len(others) == 1 and isinstance(others[0], CallableField):
+        if (
+            getattr(function, "function", None) is operator.add
+            and len(others) == 1
+            and isinstance(others[0], CallableField)
+        ):
             total = _summed(self.f, others[0].f)
             if total is not None:
                 return CallableField(domain=self.domain, f=total)
