@@ -7,9 +7,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from cadlag.equations._condition import Condition, dirichlet
-from cadlag.equations._equation import AbstractEvolution
-from cadlag.equations._evolution import (
-    AbstractSemilinear,
+from cadlag.equations._evolution import AbstractEvolution, AbstractSemilinear
+from cadlag.equations._shared import (
     Interval,
     Number,
     check_periodic,

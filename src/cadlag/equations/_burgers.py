@@ -9,11 +9,12 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from cadlag.equations._condition import Condition, dirichlet
-from cadlag.equations._evolution import (
-    AbstractSemilinear,
+from cadlag.equations._evolution import AbstractSemilinear
+from cadlag.equations._shared import (
     Interval,
     Number,
     check_axes,
+    first_wave,
     parameter,
     periodic_line,
     space_time,
@@ -54,9 +55,7 @@ class Burgers(AbstractSemilinear):
     ) -> None:
         check_axes("Burgers", space, ("x",))
         self.domain = space_time(space, time)
-        self.nu, self.start = parameter(nu), u0
-        k, low = 2 * np.pi / space.lengths[0], space.lower[0]
-        self.potential = (lambda x: -jnp.cos(k * (x - low)) / k) if u0 is None else potential
+        self.nu, self.start, self.potential = parameter(nu), u0, potential
         self.components, self.degree = 1, 2
 
     @staticmethod
@@ -65,24 +64,21 @@ class Burgers(AbstractSemilinear):
         return Burgers(
             nu,
             space=Box({"x": (-1.0, 1.0)}),
-            u0=lambda x: -jnp.sin(np.pi * x),
-            potential=lambda x: jnp.cos(np.pi * x) / np.pi,
+            u0=_falling,
+            potential=_falling_potential,
         )
 
     @property
     def u0(self) -> Callable:
         """The initial state."""
-        if self.start is not None:
-            return self.start
-        k, low = 2 * np.pi / self.space.lengths[0], self.space.lower[0]
-        return lambda x: jnp.sin(k * (x - low))
+        return self._sine if self.start is None else self.start
 
     @property
     def exact(self) -> Callable | None:
         """The solution by Cole and Hopf where the potential of u0 is known (at points, not to be differentiated at
         the first time).
         """
-        return None if self.potential is None else self._cole_hopf
+        return None if self._antiderivative() is None else self._cole_hopf
 
     def linear(self, u: AbstractField) -> AbstractField:
         """nu u_xx."""
@@ -100,13 +96,22 @@ class Burgers(AbstractSemilinear):
         """The law of FNO's data, N(0, 625 (-Δ + 25)^-2) in units of the line's length (Li et al. 2021, section 5.1)."""
         return GaussianRandomField(grid, alpha=2.0, tau=5.0, sigma=25.0).sample(key)
 
+    def _sine(self, x: Array) -> Array:
+        return jnp.sin(first_wave(self.space) * (x - self.space.lower[0]))
+
+    def _antiderivative(self) -> Callable | None:
+        if self.start is not None:
+            return self.potential
+        k, low = first_wave(self.space), self.space.lower[0]
+        return lambda x: -jnp.cos(k * (x - low)) / k
+
     def _cole_hopf(self, t: Array, x: Array) -> Array:
         """∫ u0(y) K dy / ∫ K dy with K = exp(-(x - y)² / (4 nu t) - ∫^y u0 / (2 nu)), y = x + 2 sqrt(nu t) s.
 
         The trapezoidal rule converges faster than any power here, and all weights are positive: no cancellation,
         where the series in Bessel functions loses every digit for small nu.
         """
-        potential = self.potential
+        potential = self._antiderivative()
         assert potential is not None
         nu = self.nu.astype(x.dtype)
         # exp(-s²) must beat the potential's range, which the trapezoid finds on one period.
@@ -118,3 +123,11 @@ class Burgers(AbstractSemilinear):
         y = x[..., None] + spread[..., None] * s.reshape((1,) * x.ndim + (-1,))
         weight = jax.nn.softmax(-jnp.square(s).reshape((1,) * x.ndim + (-1,)) - potential(y) / (2 * nu), axis=-1)
         return jnp.sum(weight * self.u0(y), axis=-1)
+
+
+def _falling(x: Array) -> Array:
+    return -jnp.sin(np.pi * x)
+
+
+def _falling_potential(x: Array) -> Array:
+    return jnp.cos(np.pi * x) / np.pi

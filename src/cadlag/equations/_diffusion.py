@@ -7,8 +7,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from cadlag.equations._condition import Condition, dirichlet
-from cadlag.equations._equation import AbstractEvolution
-from cadlag.equations._evolution import Interval, Number, parameter, space_time, starts
+from cadlag.equations._evolution import AbstractEvolution
+from cadlag.equations._shared import Interval, Number, parameter, space_time, starts
 from cadlag.fields import AbstractField, Box
 
 

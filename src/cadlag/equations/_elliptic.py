@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 from cadlag.equations._condition import Condition, dirichlet
 from cadlag.equations._equation import AbstractEquation
-from cadlag.equations._evolution import Number, check_axes, parameter
+from cadlag.equations._shared import Number, check_axes, parameter
 from cadlag.fields import AbstractField, Box
 
 SQUARE = Box({"x": (0.0, 1.0), "y": (0.0, 1.0)})

@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from cadlag.equations._condition import Condition, dirichlet
-from cadlag.equations._evolution import AbstractSemilinear, Interval, Number, parameter, space_time, starts
+from cadlag.equations._evolution import AbstractSemilinear
+from cadlag.equations._shared import Interval, Number, parameter, space_time, starts
 from cadlag.fields import AbstractField, Box, Grid, GridField, SineSum
 
 

@@ -7,16 +7,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from cadlag.equations._condition import Condition
-from cadlag.equations._evolution import (
-    AbstractSemilinear,
-    Interval,
-    Number,
-    check_periodic,
-    parameter,
-    periodic_line,
-    space_time,
-    starts,
-)
+from cadlag.equations._evolution import AbstractSemilinear
+from cadlag.equations._shared import Interval, Number, check_periodic, parameter, periodic_line, space_time, starts
 from cadlag.fields import AbstractField, Box, Grid, GridField, SineSum, self_advection
 
 

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 
 from cadlag.equations._condition import Condition, dirichlet, initial
 from cadlag.equations._equation import AbstractEquation
-from cadlag.equations._evolution import Interval, Number, parameter, space_time
+from cadlag.equations._shared import Interval, Number, parameter, space_time
 from cadlag.fields import AbstractField, Box
 
 

@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from cadlag.equations._condition import Condition
-from cadlag.equations._evolution import (
-    AbstractSemilinear,
+from cadlag.equations._evolution import AbstractSemilinear
+from cadlag.equations._shared import (
     Interval,
     Number,
     check_periodic,
@@ -65,7 +65,7 @@ class KuramotoSivashinsky(AbstractSemilinear):
             0.005,
             space=periodic_line(2.0, start=-1.0),
             time=(0.0, 1.0),
-            u0=lambda x: -jnp.sin(np.pi * x),
+            u0=_falling,
         )
 
     @staticmethod
@@ -98,3 +98,7 @@ class KuramotoSivashinsky(AbstractSemilinear):
     def _waves(self, x: Array) -> Array:
         phase = first_wave(self.space) * (x - self.space.lower[0])
         return jnp.cos(phase) * (1 + jnp.sin(phase))
+
+
+def _falling(x: Array) -> Array:
+    return -jnp.sin(np.pi * x)

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from cadlag.equations._condition import Condition, initial
-from cadlag.equations._equation import AbstractEvolution
-from cadlag.equations._evolution import Interval, Number, parameter
+from cadlag.equations._evolution import AbstractEvolution
+from cadlag.equations._shared import Interval, Number, parameter
 from cadlag.fields import AbstractField, Box
 
 

@@ -9,16 +9,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from cadlag.equations._condition import Condition
 from cadlag.equations._equation import AbstractEquation
-from cadlag.equations._evolution import (
-    AbstractSemilinear,
-    Interval,
-    Number,
-    check_periodic,
-    first_wave,
-    parameter,
-    space_time,
-    starts,
-)
+from cadlag.equations._evolution import AbstractSemilinear
+from cadlag.equations._shared import Interval, Number, check_periodic, first_wave, parameter, space_time, starts
 from cadlag.fields import AbstractField, Box, GaussianRandomField, Grid, GridField, inverse_laplacian, stack
 
 TORUS = Box({"x": (0.0, 1.0), "y": (0.0, 1.0)}, periodic=("x", "y"))
@@ -75,16 +67,7 @@ class NavierStokes(AbstractSemilinear):
 
         u0 is rest, from which w = f / (8 pi² nu) (1 - exp(-8 pi² nu t)) exactly; data start from `random_state`.
         """
-        rate = 8 * np.pi**2 * parameter(nu)
-
-        def force(x: Array, y: Array) -> Array:
-            return 0.1 * (jnp.sin(2 * np.pi * (x + y)) + jnp.cos(2 * np.pi * (x + y)))
-
-        def solution(t: Array, x: Array, y: Array) -> Array:
-            r = rate.astype(t.dtype)
-            return -jnp.expm1(-r * (t - time[0])) / r * force(x, y)
-
-        return NavierStokes(nu, time=time, force=force, u0=lambda x, y: 0 * x, solution=solution)
+        return NavierStokes(nu, time=time, force=_diagonal, u0=_rest, solution=_FromRest(parameter(nu), time[0]))
 
     @staticmethod
     def kolmogorov(
@@ -99,22 +82,10 @@ class NavierStokes(AbstractSemilinear):
 
         u0 is the laminar state w = -wave amplitude cos(wave y) / (nu wave² + drag), which stays (unstably).
         """
-        strength, friction = parameter(amplitude) * wave, parameter(nu) * wave**2 + parameter(drag)
-
-        def force(x: Array, y: Array) -> Array:
-            return -strength.astype(x.dtype) * jnp.cos(wave * y)
-
-        def laminar(x: Array, y: Array) -> Array:
-            return force(x, y) / friction.astype(x.dtype)
-
+        force = _Shear(parameter(amplitude), wave)
+        laminar = _Laminar(force, parameter(nu), parameter(drag))
         return NavierStokes(
-            nu,
-            drag=drag,
-            space=TORUS_2PI,
-            time=time,
-            force=force,
-            u0=laminar,
-            solution=lambda t, x, y: laminar(x, y),
+            nu, drag=drag, space=TORUS_2PI, time=time, force=force, u0=laminar, solution=_Steady(laminar)
         )
 
     @property
@@ -154,6 +125,53 @@ class NavierStokes(AbstractSemilinear):
         rate = (kx**2 + ky**2) * self.nu.astype(t.dtype) + self.drag.astype(t.dtype)
         x, y = x - self.space.lower[0], y - self.space.lower[1]
         return jnp.exp(-rate * (t - self.domain.bounds("t")[0])) * jnp.cos(kx * x) * jnp.cos(ky * y)
+
+
+# Modules and functions with names, not closures: parameters stay leaves, and compiled code is found again.
+class _Shear(eqx.Module):
+    """The curl of amplitude sin(wave y) along x."""
+
+    amplitude: Float[Array, ""]
+    wave: int = eqx.field(static=True)
+
+    def __call__(self, x: Array, y: Array) -> Array:
+        return -self.amplitude.astype(x.dtype) * self.wave * jnp.cos(self.wave * y)
+
+
+class _Laminar(eqx.Module):
+    force: _Shear
+    nu: Float[Array, ""]
+    drag: Float[Array, ""]
+
+    def __call__(self, x: Array, y: Array) -> Array:
+        friction = self.nu * self.force.wave**2 + self.drag
+        return self.force(x, y) / friction.astype(x.dtype)
+
+
+class _Steady(eqx.Module):
+    state: _Laminar
+
+    def __call__(self, t: Array, x: Array, y: Array) -> Array:
+        return self.state(x, y)
+
+
+class _FromRest(eqx.Module):
+    """f (1 - exp(-r t)) / r with r = 8 pi² nu."""
+
+    nu: Float[Array, ""]
+    start: float | int = eqx.field(static=True)
+
+    def __call__(self, t: Array, x: Array, y: Array) -> Array:
+        rate = 8 * np.pi**2 * self.nu.astype(t.dtype)
+        return -jnp.expm1(-rate * (t - self.start)) / rate * _diagonal(x, y)
+
+
+def _diagonal(x: Array, y: Array) -> Array:
+    return 0.1 * (jnp.sin(2 * np.pi * (x + y)) + jnp.cos(2 * np.pi * (x + y)))
+
+
+def _rest(x: Array, y: Array) -> Array:
+    return jnp.zeros_like(x)
 
 
 def velocity(vorticity: AbstractField) -> AbstractField:

@@ -9,7 +9,9 @@ from cadlag.fields._field import divergence as divergence
 from cadlag.fields._field import stack as stack
 from cadlag.fields._fourier import FourierField as FourierField
 from cadlag.fields._fourier import inverse_laplacian as inverse_laplacian
+from cadlag.fields._fourier import mode_mask as mode_mask
 from cadlag.fields._fourier import self_advection as self_advection
+from cadlag.fields._fourier import squared_wavenumber as squared_wavenumber
 from cadlag.fields._grid import AbstractScheme as AbstractScheme
 from cadlag.fields._grid import Grid as Grid
 from cadlag.fields._grid import GridField as GridField

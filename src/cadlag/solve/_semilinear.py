@@ -82,6 +82,15 @@ class AbstractExponential(AbstractStepper):
         """One step; a loop over a grid known beforehand has its coefficients made before it."""
         return advance(self, tables(self, field.process, step.h, y), field, y, step), None, None
 
+    def prepared(self, process: AbstractProcess, grid: Any, y0: PyTree[Array]) -> AbstractStepper:
+        """With the coefficients for all steps of a known grid, as `solve` does it before its loop; as it is where the
+        grid has too many widths of step.
+        """
+        widths = distinct_widths(grid)
+        if len(widths) > MOST_WIDTHS:
+            return self
+        return Prepared(self, widths, tuple(tables(self, process, h, y0) for h in widths))
+
 
 class Prepared(AbstractStepper):
     """An exponential stepper with its coefficients for all widths of the steps to come."""
@@ -117,13 +126,9 @@ class Prepared(AbstractStepper):
 
 
 def prepare(stepper: AbstractStepper, process: AbstractProcess, grid: Array, y0: PyTree[Array]) -> AbstractStepper:
-    """The stepper with its coefficients, where the grid is known and has few widths of step; else as it is."""
-    if not isinstance(stepper, AbstractExponential) or not concrete(grid):
-        return stepper
-    widths = distinct_widths(grid)
-    if len(widths) > MOST_WIDTHS:
-        return stepper
-    return Prepared(stepper, widths, tuple(tables(stepper, process, h, y0) for h in widths))
+    """The stepper with its coefficients, where it has any and the grid is known; else as it is."""
+    exponential = isinstance(stepper, AbstractExponential) and concrete(grid)
+    return stepper.prepared(process, grid, y0) if exponential else stepper
 
 
 def distinct_widths(grid: Any) -> np.ndarray:
