@@ -19,6 +19,7 @@ from cadlag.nn._embed import ClassEmbedding as ClassEmbedding
 from cadlag.nn._embed import FourierFeatures as FourierFeatures
 from cadlag.nn._embed import SinusoidalEmbedding as SinusoidalEmbedding
 from cadlag.nn._embed import VectorEmbedding as VectorEmbedding
+from cadlag.nn._gaussians import GaussianFeatures as GaussianFeatures
 from cadlag.nn._group_norm import GroupNorm as GroupNorm
 from cadlag.nn._init import shrink as shrink
 from cadlag.nn._mlp import MLP as MLP

@@ -9,6 +9,7 @@ from cadlag.physics._collocation import Unknowns as Unknowns
 from cadlag.physics._loss import PhysicsLoss as PhysicsLoss
 from cadlag.physics._loss import WeightedUpdate as WeightedUpdate
 from cadlag.physics._loss import WeightState as WeightState
+from cadlag.physics._marching import TimeMarching as TimeMarching
 from cadlag.physics._method import AbstractMethod as AbstractMethod
 from cadlag.physics._method import Task as Task
 from cadlag.physics._method import Trained as Trained
@@ -39,4 +40,5 @@ from cadlag.physics._weights import FixedWeights as FixedWeights
 from cadlag.physics._weights import GradientNormWeights as GradientNormWeights
 from cadlag.physics._weights import NTKWeights as NTKWeights
 from cadlag.physics._weights import Terms as Terms
+from cadlag.physics.gaussians import gaussians as gaussians
 from cadlag.physics.solver import EquationSolver as EquationSolver
