@@ -13,12 +13,12 @@ from cadlag.equations import (
     AllenCahn,
     Burgers,
     Equation,
+    FlowMixing,
     Heat,
     KortewegDeVries,
     KuramotoSivashinsky,
     Lorenz,
     NavierStokes,
-    NonlinearDiffusion,
     Poisson,
     fourier_state,
     fourier_values,
@@ -124,9 +124,6 @@ def test_navier_stokes_conserves_energy_and_enstrophy_and_is_of_order_four():
     a, b, c = (ends[n].values[-1] for n in (16, 32, 64))
     ratio = float(jnp.linalg.norm(a - b) / jnp.linalg.norm(b - c))
     assert np.log2(ratio) == pytest.approx(4, abs=0.25)
-    # The other stepper agrees.
-    other = simulate(equation, grid, [0.0, 0.5], u0=w0, step=0.5 / 64).values[-1]
-    np.testing.assert_allclose(other, c, atol=1e-5 * float(jnp.max(jnp.abs(c))))
 
 
 def rates(equation, n):
@@ -181,7 +178,7 @@ def test_the_attractor_of_kuramoto_sivashinsky():
     """Length 64: root mean square 1.34 over 16 runs of 200 s; ours has 4 runs of 50 s, standard error about 0.03."""
     equation = KuramotoSivashinsky()
     grid = Grid(equation.space, 64)
-    one = lambda key: simulate(equation, grid, [0.0, *np.linspace(100, 150, 21)], key=key, step=0.25).values[1:]
+    one = lambda key: simulate(equation, grid, np.linspace(0, 50, 21), key=key, step=0.25, burn_in=100).values
     values = jax.jit(jax.vmap(one))(jax.random.split(jax.random.key(0), 4))
     rms = float(jnp.sqrt(jnp.mean((values - jnp.mean(values, axis=-1, keepdims=True)) ** 2)))
     assert rms == pytest.approx(1.34, abs=0.1)
@@ -217,7 +214,7 @@ def test_the_record_interpolates_in_time_and_space():
 def test_batches_families_gradients_and_single_precision():
     """vmap equals the loop, the same key gives the same data, float32 stays float32 and close."""
     grid = Grid(LINE, 32)
-    ts = [0.0, 0.2, 0.4]
+    ts = [0.0, 0.4]
 
     @eqx.filter_jit
     def run(nu, u0):
@@ -238,6 +235,17 @@ def test_batches_families_gradients_and_single_precision():
     single = simulate(Burgers(0.1), grid, ts, u0=u0[0].astype(jnp.float32), step=0.05).values
     assert single.dtype == jnp.float32
     np.testing.assert_allclose(single, both[0], atol=1e-5 * float(jnp.max(jnp.abs(u0))))
+
+
+def test_burning_in_is_running_before():
+    grid = Grid(LINE, 24)
+    whole = simulate(Burgers(0.5), grid, [0.0, 0.2, 0.4], step=0.02).values
+    late = simulate(Burgers(0.5), grid, [0.2, 0.4], step=0.02, u0=Burgers().u0, burn_in=0.2)
+    np.testing.assert_allclose(late.values, whole[1:], atol=1e-14)
+    np.testing.assert_allclose(late.ts, [0.2, 0.4])
+    wild = lambda x: 1e4 * jnp.sin(x)
+    lost = simulate(Burgers(0.1), grid, [0.0, 1.0], u0=wild, step=0.5, burn_in=10, throw=False)
+    assert "NaN" in str(lost.result)
 
 
 def test_the_first_frame_is_the_dealiased_start_and_errors_are_estimated():
@@ -309,7 +317,7 @@ def test_a_linear_part_that_is_not_diagonal_is_refused():
         (lambda g: simulate(Poisson(), g, [0, 1]), "has no simulator; it gives no rate u_t. Its `exact` is known"),
         (lambda g: simulate(Equation(domain=LINE, residual_of=lambda u, p: u), g, [0, 1]), "has no simulator"),
         (lambda g: simulate(Burgers.pinn(), Grid(Burgers.pinn().space, 8), [0, 1]), "has no simulator on"),
-        (lambda g: simulate(NonlinearDiffusion(), Grid(NonlinearDiffusion().space, 8), [0, 1]), "has no simulator on"),
+        (lambda g: simulate(FlowMixing(), Grid(FlowMixing().space, 8), [0, 1]), "has no simulator on"),
         (lambda g: simulate(Burgers(), None, [0, 1]), "lives in space"),
         (lambda g: simulate(Lorenz(), g, [0, 1]), "ordinary equation"),
         (lambda g: simulate(AllenCahn(), g, [0, 1]), "make the grid by"),
@@ -318,6 +326,7 @@ def test_a_linear_part_that_is_not_diagonal_is_refused():
         (lambda g: simulate(Burgers(), g, [0]), "ascending"),
         (lambda g: simulate(Burgers(), g, [0, float("nan")]), "ascending"),
         (lambda g: simulate(Burgers(), g, [0, 1], step=0.0), "positive"),
+        (lambda g: simulate(Burgers(), g, [0, 1], burn_in=-1), "not negative"),
         (lambda g: simulate(Burgers(), g, [0, 1], u0=jnp.ones(5)), "expected"),
         (lambda g: simulate(Burgers(), g, [0, 1], u0=jnp.ones(8), key=jax.random.key(0)), "not both"),
         (lambda g: jax.jit(lambda t: simulate(Burgers(), g, t).values)(jnp.arange(2.0)), "ts is traced"),

@@ -15,6 +15,7 @@ from cadlag.equations._equation import AbstractEquation as AbstractEquation
 from cadlag.equations._equation import Equation as Equation
 from cadlag.equations._equation import manufactured as manufactured
 from cadlag.equations._evolution import AbstractEvolution as AbstractEvolution
+from cadlag.equations._evolution import AbstractLines as AbstractLines
 from cadlag.equations._evolution import AbstractSemilinear as AbstractSemilinear
 from cadlag.equations._evolution import fourier_state as fourier_state
 from cadlag.equations._evolution import fourier_values as fourier_values
@@ -26,8 +27,10 @@ from cadlag.equations._lorenz import Lorenz as Lorenz
 from cadlag.equations._navier_stokes import NavierStokes as NavierStokes
 from cadlag.equations._navier_stokes import VelocityNavierStokes as VelocityNavierStokes
 from cadlag.equations._navier_stokes import velocity as velocity
+from cadlag.equations._shallow_water import ShallowWater as ShallowWater
 from cadlag.equations._simulate import Simulation as Simulation
 from cadlag.equations._simulate import simulate as simulate
+from cadlag.equations._time_scheme import TimeScheme as TimeScheme
 from cadlag.equations.bank import Problem as Problem
 from cadlag.equations.bank import euler_stationary_variance as euler_stationary_variance
 from cadlag.equations.bank import geometric_brownian_motion as geometric_brownian_motion

@@ -1,7 +1,9 @@
 """Evolution equations: rates in time, and what becomes of them on a grid."""
 
 import abc
-from collections.abc import Callable
+import functools
+import operator
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -11,6 +13,7 @@ import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
 from cadlag.equations._equation import AbstractEquation
+from cadlag.equations._time_scheme import TimeScheme
 from cadlag.fields import AbstractField, AbstractScheme, Box, FourierField, Grid, GridField, Spectral, mode_mask
 from cadlag.solve import ODE, AbstractProcess, Semilinear
 
@@ -37,15 +40,34 @@ class AbstractEvolution(AbstractEquation):
         """The equation on a grid of its space, for `solve`.
 
         An `AbstractSemilinear` on a grid periodic in every axis becomes a `Semilinear` process whose state is the
-        coefficients `rfftn(values)`; `fourier_state` and `fourier_values` go to and fro. With a `scheme`, and for other
-        equations, the state is the values, shape (*components, *grid.shape), differentiated by the scheme (`Spectral()`
-        by default): the method of lines, in which boundary conditions are the scheme's business.
+        coefficients `rfftn(values)`; `fourier_state` and `fourier_values` go to and fro. An `AbstractLines` brings its
+        own differences. With a `scheme`, and for other equations, the state is the values, shape
+        (*components, *grid.shape), differentiated by the scheme (`Spectral()` by default): the method of lines, in
+        which boundary conditions are the scheme's business.
         """
         check_space(self, grid)
         periodic = grid.domain.periodic == grid.domain.names
+        if isinstance(self, AbstractLines) and scheme is None:
+            return self.lines(grid)
         if isinstance(self, AbstractSemilinear) and periodic and scheme is None:
             return Semilinear(_symbol(self, grid), None if self.degree == 1 else _Products(self, grid))
         return ODE(_Lines(self, grid, Spectral() if scheme is None else scheme))
+
+    def step_residual(
+        self, scheme: TimeScheme, u_new: AbstractField, u_olds: Sequence[AbstractField], dt: Array | float
+    ) -> AbstractField:
+        """What vanishes where u_new follows the states before it, the last one first, in one step of `scheme`.
+
+        It is in units of the rate, like `residual`. The fields live on space, in any representation.
+        """
+        if len(u_olds) != len(scheme.alpha) - 1:
+            raise ValueError(
+                f"step_residual: {len(u_olds)} earlier states for a scheme that uses {len(scheme.alpha) - 1}."
+            )
+        states = (u_new, *u_olds)
+        parts = [u * (a / dt) for u, a in zip(states, scheme.alpha, strict=True) if a]
+        parts += [self.rate(u) * -b for u, b in zip(states, scheme.beta, strict=True) if b]
+        return functools.reduce(operator.add, parts)
 
     @property
     def time(self) -> tuple[float, float]:
@@ -85,6 +107,23 @@ class AbstractSemilinear(AbstractEvolution):
         """linear(u) + nonlinear(u)."""
         linear, rest = self.linear(u), self.nonlinear(u)
         return linear if rest is None else linear + rest
+
+
+class AbstractLines(AbstractEvolution):
+    """An evolution equation with differences of its own.
+
+    To write your own, give `rate` and `conditions`, `lines` (its process on a grid, boundary conditions built in) and
+    `sample` (the state of that process from a function of the coordinates of space, at the points where its
+    components live). A state has the shape of values, (*components, *grid.shape).
+    """
+
+    @abc.abstractmethod
+    def lines(self, grid: Grid) -> AbstractProcess:
+        """The process on a grid."""
+
+    @abc.abstractmethod
+    def sample(self, u0: Callable, grid: Grid, dtype: Any) -> Array:
+        """Its state from a function of space."""
 
 
 def check_space(equation: AbstractEvolution, grid: Grid) -> None:

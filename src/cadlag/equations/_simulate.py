@@ -14,13 +14,14 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from cadlag.equations._equation import AbstractEquation
 from cadlag.equations._evolution import (
     AbstractEvolution,
+    AbstractLines,
     AbstractSemilinear,
     check_space,
     fourier_state,
     fourier_values,
 )
 from cadlag.fields import AbstractField, CallableField, FourierField, Grid, GridField, Spectral
-from cadlag.solve import ETDRK4, ODE, RESULTS, AbstractAdjoint, AbstractExponential, RungeKutta, solve
+from cadlag.solve import ETDRK4, ODE, RESULTS, AbstractAdjoint, AbstractExponential, RungeKutta, Semilinear, solve
 
 
 class Simulation(eqx.Module):
@@ -66,6 +67,8 @@ class Simulation(eqx.Module):
         count = min(4, len(self.ts))
         first = jnp.clip(jnp.searchsorted(self.ts, point[0]) - count // 2, 0, len(self.ts) - count)
         weights = _lagrange(jax.lax.dynamic_slice_in_dim(self.ts, first, count), point[0])
+        if self.grid is not None and self.grid.domain.periodic != self.grid.domain.names:
+            raise ValueError("between walls a simulation is known at its points only: `points`, `relative_error`.")
         if self.grid is None:
             near = jax.lax.dynamic_slice_in_dim(self.values, first, count)
         else:
@@ -85,18 +88,20 @@ def simulate(
     step: float | int | None = None,
     stepper: Any = None,
     adjoint: AbstractAdjoint | None = None,
+    burn_in: float | int = 0.0,
     estimate: bool = False,
     throw: bool = True,
 ) -> Simulation:
     """Solve an evolution equation on a grid, by Fourier coefficients and `ETDRK4`; differentiable, and `vmap`s over u0.
 
     Products are dealiased and so is the initial state: the frame at `ts[0]` is u0 without the modes that the grid
-    cannot carry through a product. Ordinary equations (`grid=None`) are solved by Dormand and Prince's method of
-    order 8.
+    cannot carry through a product. An `AbstractLines` is solved by its own differences, with a step that its stability
+    allows. Ordinary equations (`grid=None`) are solved by Dormand and Prince's method of order 8.
 
     **Arguments:**
 
-    - `equation`: an `AbstractSemilinear` on a periodic space, or an ordinary equation such as `Lorenz`.
+    - `equation`: an `AbstractSemilinear` on a periodic space, an `AbstractLines`, or an ordinary equation such as
+      `Lorenz`.
     - `grid`: on `equation.space`.
     - `ts`: times of the frames, ascending, numbers (not traced); the first is that of the initial state, which is kept
       as the first frame.
@@ -106,6 +111,8 @@ def simulate(
     - `step`: the largest step in time; every interval between frames has equally many. By default a thousandth of the
       time from the first frame to the last. Ask for an `estimate` when you do not know.
     - `stepper`, `adjoint`: as for `solve`.
+    - `burn_in`: let the solution run so long before the first frame, as data from an attractor need it; the initial
+      state is then that of `ts[0] - burn_in`.
     - `estimate`: run at half the step as well and keep the difference as `error`.
     - `throw`: raise at run time when the solution becomes infinite; otherwise see `result`.
 
@@ -114,16 +121,30 @@ def simulate(
     times = _check_times(ts)
     process, y0 = _problem(equation, grid, times, u0, key, _dtype(ts, u0))
     if stepper is None:
-        stepper = RungeKutta(diffrax.Dopri8()) if grid is None else ETDRK4()
+        stepper = _usual_stepper(equation)
     count = _steps_between(times, step)
+    if burn_in < 0:
+        raise ValueError(f"simulate: burn_in={burn_in}; expected a length of time, not negative.")
+    before = np.asarray([times[0] - burn_in, times[0]])
 
-    def run(steps: int) -> tuple[Array, RESULTS]:
-        made = _prepared(stepper, process, times, steps, y0)
-        ys, result = _solve(process, y0, times, steps, made, adjoint, throw)
-        return (ys if grid is None else fourier_values(grid, ys)), result
+    def frames(start: Array, ts: np.ndarray, steps: int) -> tuple[Array, RESULTS]:
+        made = _prepared(stepper, process, ts, steps, start)
+        return _solve(process, start, ts, steps, made, adjoint, throw)
 
-    values, result = run(count)
-    error = _distance(values, run(2 * count)[0]) if estimate else None
+    def run(refine: int) -> tuple[Array, RESULTS]:
+        start, failed = y0, None
+        if burn_in:
+            steps = _steps_between(before, step or (times[-1] - times[0]) / 1000)
+            states, failed = frames(y0, before, refine * steps)
+            start = states[-1]
+        ys, result = frames(start, times, refine * count)
+        if failed is not None:
+            fine: Any = failed == RESULTS.successful
+            result = RESULTS.where(fine, result, failed)  # pyright: ignore[reportArgumentType]
+        return (fourier_values(grid, ys) if grid is not None and isinstance(process, Semilinear) else ys), result
+
+    values, result = run(1)
+    error = _distance(values, run(2)[0]) if estimate else None
     return Simulation(jnp.asarray(times, values.dtype), grid, values, result, error)
 
 
@@ -158,11 +179,13 @@ def _problem(equation: Any, grid: Grid | None, times: np.ndarray, u0: Any, key: 
     if grid is None:
         raise ValueError(f"{name} lives in space: give Grid(equation.space, shape), not None.")
     check_space(equation, grid)
+    if isinstance(equation, AbstractLines):
+        return equation.on(grid), _initial(equation, grid, u0, key, dtype)
     if not isinstance(equation, AbstractSemilinear) or grid.domain.periodic != grid.domain.names:
         raise ValueError(
             f"{name} has no simulator on {grid.domain.names} with the periodic axes {grid.domain.periodic}; that takes "
-            "an AbstractSemilinear equation on a periodic space. Use `exact` where it is known, the same equation on a "
-            "periodic space, or `solve` on `equation.on(grid, scheme=...)`."
+            "an AbstractSemilinear equation on a periodic space, or an AbstractLines. Use `exact` where it is known, "
+            "the same equation on a periodic space, or `solve` on `equation.on(grid, scheme=...)`."
         )
     values = _initial(equation, grid, u0, key, dtype)
     return equation.on(grid), fourier_state(equation, grid, values)
@@ -178,14 +201,25 @@ class _Ordinary(eqx.Module):
         return self.equation.rate(state)(jnp.reshape(t, (1,)))
 
 
-def _initial(equation: AbstractSemilinear, grid: Grid, u0: Any, key: Any, dtype: Any) -> Array:
+def _usual_stepper(equation: Any) -> Any:
+    if isinstance(equation, AbstractSemilinear):
+        return ETDRK4()
+    # Bogacki and Shampine's method is stable for waves, which the longer ones are not.
+    return RungeKutta(diffrax.Bosh3() if isinstance(equation, AbstractLines) else diffrax.Dopri8())
+
+
+def _initial(equation: AbstractSemilinear | AbstractLines, grid: Grid, u0: Any, key: Any, dtype: Any) -> Array:
     if u0 is not None and key is not None:
         raise ValueError("simulate: give u0 or key, not both.")
     if key is not None:
+        if not isinstance(equation, AbstractSemilinear):
+            raise ValueError(f"{type(equation).__name__} has no random states; give u0.")
         u0 = equation.random_state(grid, key=key)
     u0 = equation.u0 if u0 is None else u0
     if isinstance(u0, GridField):
         u0 = u0.values
+    elif callable(u0) and isinstance(equation, AbstractLines):
+        u0 = equation.sample(u0, grid, dtype)
     elif callable(u0):
         u0 = u0(*(jnp.asarray(x, dtype) for x in grid.mesh()))
     values = jnp.asarray(u0)
