@@ -1,5 +1,6 @@
 """Networks of a point: layers for them, and what joins an encoder to a body."""
 
+import math
 from collections.abc import Callable
 
 import equinox as eqx
@@ -10,14 +11,13 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from cadlag.nn._coordinates import AbstractEncoder
-from cadlag.nn._init import uniform
+from cadlag.nn._init import normal, uniform
 
 
 def glorot_linear(in_size: int, out_size: int, *, key: PRNGKeyArray) -> eqx.nn.Linear:
     """An affine map with Glorot-normal weights, variance 2 / (in_size + out_size), and a zero bias."""
     bare = eqx.filter_eval_shape(lambda: eqx.nn.Linear(in_size, out_size, key=key))
-    weight = np.sqrt(2 / (in_size + out_size)) * jr.normal(key, (out_size, in_size))
-    weight = weight.astype(jnp.zeros(()).dtype)
+    weight = normal(key, (out_size, in_size), math.sqrt(2 / (in_size + out_size)))
     return eqx.tree_at(lambda x: (x.weight, x.bias), bare, (weight, jnp.zeros(out_size, weight.dtype)))
 
 
@@ -40,7 +40,7 @@ class FactorisedLinear(eqx.Module):
         first, second = jr.split(key)
         linear = glorot_linear(in_size, out_size, key=first)
         assert linear.bias is not None
-        self.scale = jnp.exp(mean + std * jr.normal(second, (out_size,)))
+        self.scale = jnp.exp(mean + normal(second, (out_size,), float(std)))
         self.directions = linear.weight / self.scale[:, None]
         self.bias = linear.bias
 

@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from cadlag.fields import Box
+from cadlag.nn._init import normal
 
 
 class AbstractEncoder(eqx.Module):
@@ -148,7 +149,7 @@ class RandomFourierFeatures(AbstractEncoder):
             raise ValueError(f"scale={scale} of RandomFourierFeatures must be positive.")
         inner_key, own = jr.split(key)
         self.inner = encoder(box, key=inner_key)
-        self.frequencies = scale * jr.normal(own, (size // 2, self.inner.size))
+        self.frequencies = normal(own, (size // 2, self.inner.size), float(scale))
         self.trainable = trainable
 
     @property

@@ -71,16 +71,8 @@ class Collocation(eqx.Module):
 
     def field(self, unknowns: Unknowns) -> CallableField:
         """The solution that the unknowns stand for."""
-        conditions = self.equation(unknowns).conditions()
-
-        def u(point: Float[Array, " d"]) -> Float[Array, "..."]:
-            value = unknowns.network(point)
-            for form, covers in zip(self.ansatz, self.covered, strict=True):
-                mine = tuple(c for c, covered in zip(conditions, covers, strict=True) if covered)
-                value = form(value, point, self.domain, mine)
-            return value
-
-        return CallableField(domain=self.domain, f=u if self.ansatz else unknowns.network)
+        f = Formed(unknowns, self) if self.ansatz else unknowns.network
+        return CallableField(domain=self.domain, f=f)
 
     def faces(self, unknowns: Unknowns) -> tuple[Face, ...]:
         """Conditions that no ansatz covers, those of one residual and kind together."""
@@ -125,6 +117,22 @@ class Collocation(eqx.Module):
         return _at_points(at, unknowns, observed.points) - observed.values
 
 
+class Formed(eqx.Module):
+    """The network in the form that satisfies some conditions: a function of a point."""
+
+    unknowns: Unknowns
+    problem: Collocation
+
+    def __call__(self, point: Float[Array, " d"]) -> Float[Array, "..."]:
+        """The solution at one point."""
+        problem, value = self.problem, self.unknowns.network(point)
+        conditions = problem.equation(self.unknowns).conditions()
+        for form, covers in zip(problem.ansatz, problem.covered, strict=True):
+            mine = tuple(c for c, covered in zip(conditions, covers, strict=True) if covered)
+            value = form(value, point, problem.domain, mine)
+        return value
+
+
 def _at_points(at: Callable, unknowns: Unknowns, points: Float[Array, "n d"]) -> Any:
     """at(unknowns, point) for every point, what it repeats done once."""
     arrays, static = eqx.partition(unknowns, eqx.is_array)
@@ -141,3 +149,10 @@ def as_parts(residual: Any) -> tuple[AbstractField, ...]:
 def sum_squares(r: Float[Array, "n ..."]) -> Float[Array, " n"]:
     """Squares summed over components."""
     return jnp.sum(jnp.square(r).reshape(r.shape[0], -1), axis=1)
+
+
+@eqx.filter_jit
+def values(field: AbstractField, points: Float[Array, "n d"]) -> Float[Array, "n ..."]:
+    """A field at points."""
+    with jax.default_matmul_precision(PRECISION):
+        return jax.vmap(field)(points)

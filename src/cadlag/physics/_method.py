@@ -14,7 +14,7 @@ from jaxtyping import PRNGKeyArray, PyTree
 from cadlag.equations import AbstractEquation
 from cadlag.fields import AbstractField
 from cadlag.physics._ansatz import AbstractAnsatz
-from cadlag.physics._collocation import Collocation, Observations, Unknowns, as_parts
+from cadlag.physics._collocation import Collocation, Observations, Unknowns, as_parts, values
 from cadlag.train import Ending
 
 
@@ -120,7 +120,7 @@ def _check_ends_meet(problem: Collocation, unknowns: Unknowns, point: Any) -> No
     for name in problem.domain.periodic:
         place, (low, high) = problem.domain.axis(name), problem.domain.bounds(name)
         ends = jnp.stack([point.at[place].set(low), point.at[place].set(high)])
-        a, b = jax.jit(jax.vmap(problem.field(unknowns)))(ends)
+        a, b = values(problem.field(unknowns), ends)
         if not np.allclose(a, b, rtol=1e-3, atol=1e-5):
             raise ValueError(
                 f"network: axis {name!r} of the domain is periodic, but the network differs at its ends. Use "
@@ -138,7 +138,7 @@ def _check_forms(problem: Collocation, unknowns: Unknowns) -> None:
         points = np.array(problem.domain.lower) + rng.random((4, problem.domain.dimension)) * problem.domain.lengths
         for name, value in condition.at:
             points[:, problem.domain.axis(name)] = value
-        off = jax.jit(jax.vmap(condition.residual(u)))(jnp.asarray(points, problem.dtype))
+        off = values(condition.residual(u), jnp.asarray(points, problem.dtype))
         if not np.max(np.abs(off)) < 1e-3:
             raise ValueError(
                 f"{' and '.join(forms)}: with it the condition at {dict(condition.at)} is missed by "

@@ -1,12 +1,13 @@
 """Phases of training: Adam first, then perhaps a method of second order on points that stay."""
 
+import functools
 from abc import abstractmethod
 from typing import Any
 
 import equinox as eqx
 import jax
 import optax
-from jaxtyping import PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from cadlag.physics._loss import PhysicsLoss, WeightedUpdate
 from cadlag.physics._sampling import Batch
@@ -57,11 +58,8 @@ class Adam(AbstractPhase):
 
     def update(self, loss: PhysicsLoss, weights: AbstractTermWeights, settled: PyTree) -> AbstractUpdate:
         """Adam on the weighted loss."""
-        rate = optax.exponential_decay(self.learning_rate, self.decay_every, self.decay)
-        if self.warm_up:
-            rise = optax.linear_schedule(0.0, self.learning_rate, self.warm_up)
-            rate = optax.join_schedules([rise, rate], [self.warm_up])
-        return WeightedUpdate(gradient(loss, optax.adam(rate), stateful=True), loss, weights)
+        adam = _adam(self.learning_rate, self.decay, self.decay_every, self.warm_up)
+        return WeightedUpdate(gradient(loss, adam, stateful=True), loss, weights)
 
 
 class Optimise(AbstractPhase):
@@ -102,8 +100,7 @@ class LBFGS(AbstractPhase):
 
     def update(self, loss: PhysicsLoss, weights: AbstractTermWeights, settled: PyTree) -> AbstractUpdate:
         """L-BFGS with weights that do not change."""
-        search = optax.scale_by_zoom_linesearch(self.searches, initial_guess_strategy="one")
-        return gradient(loss, optax.lbfgs(memory_size=self.memory, linesearch=search), stateful=True)
+        return gradient(loss, _lbfgs(self.memory, self.searches), stateful=True)
 
 
 class GaussNewton(AbstractPhase):
@@ -131,11 +128,33 @@ class GaussNewton(AbstractPhase):
 
     def update(self, loss: PhysicsLoss, weights: AbstractTermWeights, settled: PyTree) -> AbstractUpdate:
         """Gauss-Newton with weights that do not change."""
+        return least_squares(_Rows(loss, settled.terms), damping=float(self.damping))
 
-        def residual(unknowns: PyTree, batch: Batch, key: PRNGKeyArray) -> Any:
-            return loss.vector(unknowns, settled.terms, batch)
 
-        return least_squares(residual, damping=float(self.damping))
+class _Rows(eqx.Module):
+    """The residuals whose sum of squares is the loss."""
+
+    loss: PhysicsLoss
+    weights: Float[Array, " terms"]
+
+    def __call__(self, unknowns: PyTree, batch: Batch, key: PRNGKeyArray) -> Any:
+        return self.loss.vector(unknowns, self.weights, batch)
+
+
+# Made once for equal settings, since a new optimiser means compiling anew.
+@functools.lru_cache(maxsize=64)
+def _adam(learning_rate: float | int, decay: float | int, decay_every: int, warm_up: int) -> Any:
+    rate = optax.exponential_decay(learning_rate, decay_every, decay)
+    if warm_up:
+        rise = optax.linear_schedule(0.0, learning_rate, warm_up)
+        rate = optax.join_schedules([rise, rate], [warm_up])
+    return optax.adam(rate)
+
+
+@functools.lru_cache(maxsize=64)
+def _lbfgs(memory: int, searches: int) -> Any:
+    search = optax.scale_by_zoom_linesearch(searches, initial_guess_strategy="one")
+    return optax.lbfgs(memory_size=memory, linesearch=search)
 
 
 def refuse_point_weights(owner: str, loss: PhysicsLoss) -> None:

@@ -81,8 +81,6 @@ class PINN(AbstractMethod):
 
     def check(self, task: Task) -> None:
         """Settings that no problem could use."""
-        if not callable(self.network):
-            raise TypeError(f"network={self.network!r} of PINN; expected a constructor (domain, components, *, key).")
         if not self.phases:
             raise ValueError("phases=() of PINN: there is nothing to train; give (Adam(10_000),).")
         for name in ("on_faces", "block"):

@@ -1,6 +1,5 @@
 """Pictures of solutions over one axis or two."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -8,7 +7,7 @@ import numpy as np
 LINE, SIDE = 401, 121
 
 
-def picture(solution: Any, path: Any, reference: Callable | None) -> Any:
+def picture(solution: Any, path: Any, reference: Any) -> Any:
     """One row of panels for each component: the solution, and the error where the truth is known."""
     import matplotlib.pyplot as plt
 
@@ -40,14 +39,13 @@ def _points(domain: Any) -> tuple[np.ndarray, tuple[int, ...]]:
     return points, shape
 
 
-def _truth(truth: Callable, points: np.ndarray, components: int) -> np.ndarray:
+def _truth(truth: Any, points: np.ndarray, components: int) -> np.ndarray:
     import jax
     import jax.numpy as jnp
 
-    from cadlag.fields import AbstractField
+    from cadlag.physics._solution import at_point
 
-    at = truth if isinstance(truth, AbstractField) else (lambda p: truth(*p))
-    return np.asarray(jax.vmap(at)(jnp.asarray(points))).reshape(len(points), components)
+    return np.asarray(jax.jit(jax.vmap(at_point(truth)))(jnp.asarray(points))).reshape(len(points), components)
 
 
 def _line(axes: Any, domain: Any, shape: tuple[int, ...], points: np.ndarray, ours: Any, theirs: Any) -> None:

@@ -1,7 +1,7 @@
 """`EquationSolver`: an equation in, its solution out, no data needed; unknown coefficients from observations."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -29,8 +29,8 @@ class EquationSolver(Estimator):
     - `observations`: `Observations(points, values)`, or a pair of arrays; fitted together with the equation.
     - `learn`: which of the equation's numbers are unknown and estimated from the observations: a function
       equation → leaf or tuple of leaves, or True for all of them; None: none.
-    - `reference`: a solution to compare with, a function of the coordinates or a field; default the equation's own
-      `exact`. It is never trained on.
+    - `reference`: a solution to compare with: a function of the coordinates, a field, or a `Simulation`; default the
+      equation's own `exact`. It is never trained on.
     - `dtype`: "float32" or "float64"; default what JAX is set to.
     - `seed`: of weights and points. `run`: folder for checkpoints; solving again with the same settings resumes.
       `progress`: a display, `cadlag.train.progress()`.
@@ -45,7 +45,7 @@ class EquationSolver(Estimator):
         *,
         observations: Any = None,
         learn: Any = None,
-        reference: Callable | None = None,
+        reference: Any = None,
         dtype: str | None = None,
         seed: int = 0,
         run: Any = None,
