@@ -25,7 +25,7 @@ TRAINING = {
     "pig": (1e-2, 0.9995, 1e-4),
     "frozen": (1e-2, 0.9995, 1e-4),
     "no-head": (1e-2, 0.9995, 1e-4),
-    "pinn": (3e-3, 0.9995, 1e-3),
+    "pinn": (3e-3, 0.9995, 1e-2),
     "fourier": (3e-3, 0.9995, 1e-3),
 }
 """Learning rate, its factor at each step, weight of the residual (the boundary has 1)."""
