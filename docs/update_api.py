@@ -7,7 +7,7 @@ import pathlib
 HERE = pathlib.Path(__file__).parent
 ROOMS = (
     "linalg", "paths", "fields", "nn", "distributions", "metrics", "data", "solve", "diffusion", "equations", "train",
-    "series", "generate", "recipes", "report", "cli",
+    "series", "generate", "physics", "recipes", "report", "cli",
 )  # fmt: skip
 
 

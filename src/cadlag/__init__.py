@@ -22,6 +22,7 @@ _ROOMS = (
     "train",
     "series",
     "generate",
+    "physics",
     "recipes",
     "report",
 )

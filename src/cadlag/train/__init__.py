@@ -17,6 +17,9 @@ from ._hooks import (
 from ._hooks import (
     Stop as Stop,
 )
+from ._hooks import (
+    TimeLimit as TimeLimit,
+)
 from ._least_squares import least_squares as least_squares
 from ._minimise import advance as advance
 from ._minimise import minimise as minimise

@@ -7,6 +7,7 @@ that a resumed run decides as the uninterrupted one would have.
 import abc
 import dataclasses
 import math
+import time
 from typing import Any
 
 import equinox as eqx
@@ -164,3 +165,38 @@ def scale_rate(state: Any, factor: float, minimum: float = 0.0) -> Any:
         return x._replace(hyperparams=x.hyperparams | {"learning_rate": new})
 
     return jax.tree.map(one, state, is_leaf=injected)
+
+
+class TimeLimit(AbstractHook):
+    """Stop after so many seconds of training. The first block is not counted, as it compiles the step.
+
+    What was learnt in a given time depends on the machine; use it to compare methods at equal time, on one machine. A
+    resumed run goes on counting.
+
+    **Arguments:** `seconds`, positive.
+    """
+
+    def __init__(self, seconds: float):
+        if not seconds > 0:
+            raise ValueError(f"TimeLimit(seconds): got {seconds}, expected a positive number.")
+        self.seconds = seconds
+        self.start()
+
+    def start(self) -> None:
+        """Forget everything."""
+        self.spent, self.last = 0.0, None
+
+    def __call__(self, state: Any, info: dict[str, Any]) -> Any:
+        """Count the time since the last call."""
+        now = time.perf_counter()
+        self.spent += 0.0 if self.last is None else now - self.last
+        self.last = now
+        return state if self.spent < self.seconds else Stop(f"{self.seconds} seconds of training are over")
+
+    def save(self) -> tuple[dict[str, Any], list[Any]]:
+        """Seconds spent."""
+        return {"spent": self.spent}, []
+
+    def load(self, memory: dict[str, Any], arrays: list[Any], state: Any) -> None:
+        """Take the count back."""
+        self.spent, self.last = memory["spent"], None
