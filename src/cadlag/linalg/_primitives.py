@@ -144,4 +144,11 @@ def _key(equation: Any, operands: list[Any]) -> Any:
         atoms = sorted(atoms, key=str)
     if _is_matrix_vector(equation):
         atoms, parameters = atoms[::-1], _swapped(equation)
-    return name, tuple(atoms), tuple((k, str(v)) for k, v in sorted(parameters.items()))
+    return name, tuple(atoms), tuple((k, _content(v)) for k, v in sorted(parameters.items()))
+
+
+def _content(parameter: Any) -> Any:
+    """A parameter in print; of programs their constants too, which the print leaves out."""
+    if isinstance(parameter, tuple):
+        return tuple(map(_content, parameter))
+    return str(parameter), tuple(map(id, getattr(parameter, "consts", ())))
