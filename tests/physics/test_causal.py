@@ -242,5 +242,5 @@ def test_windows_of_moving_gaussians_join_up():
     assert at(0.0) == pytest.approx(1.0, abs=1e-12)  # hard in the first window
     assert at(1.0 - 1e-9) == pytest.approx(at(1.0), abs=1e-6)  # and in the second
     assert solution.error < 0.1
-    assert len(solution.history["step"]) == 1200
+    assert len(solution.history["step"]) == solution.result.step == 1200
     assert np.all(np.diff(solution.history["step"]) == 1)

@@ -1,5 +1,6 @@
 """Time marching: one window of time after another, each starting from where the last one ended."""
 
+import dataclasses
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -52,19 +53,21 @@ class TimeMarching(AbstractMethod):
         t0, t1 = task.equation.domain.bounds("t")
         edges = np.linspace(t0, t1, self.windows + 1)
         pieces: list[Piece] = []
-        histories, trained = [], None
+        histories, trained, taken = [], None, 0
         for number, (start, end) in enumerate(pairwise(edges)):
             last = min(t1, end + self.overlap * (end - start)) if number + 1 < self.windows else t1
             window = Window(task.equation, float(start), float(last), pieces[-1] if pieces else None)
             trained = self.method.solve(self._task(task, window, number))
             pieces.append(Piece(trained.problem, trained.unknowns))
             histories.append(trained.history)
+            taken += trained.result.step
             if trained.result.outcome is Outcome.non_finite:
                 break
         assert trained is not None
         problem, _ = collocate(task, ())
         network = Windows(tuple(float(e) for e in edges[1 : len(pieces)]), tuple(pieces), task.equation.domain)
-        return Trained(Unknowns(network, None), problem, joined(histories), trained.result)
+        result = dataclasses.replace(trained.result, step=taken)
+        return Trained(Unknowns(network, None), problem, joined(histories), result)
 
     def _task(self, task: Task, window: "Window", number: int) -> Task:
         run = None if task.run is None else f"{task.run}/window-{number}"

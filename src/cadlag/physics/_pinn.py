@@ -5,6 +5,7 @@
 Raissi, Perdikaris, Karniadakis, Physics-informed neural networks (2019).
 """
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -99,13 +100,15 @@ class PINN(AbstractMethod):
         settled = loss.init(self.weights, self.sampler.count)
         for phase in self.phases:
             phase.check(loss, unknowns)
-        trained, histories = Trained(unknowns, problem, {}, Ending(Outcome.finished, 0)), []
+        trained, histories, taken = Trained(unknowns, problem, {}, Ending(Outcome.finished, 0)), [], 0
         for number, phase in enumerate(self.phases):
             trained, settled = self._train(task, number, phase, loss, trained, settled, faces)
             histories.append(trained.history)
+            taken += trained.result.step
             if trained.result.outcome is Outcome.non_finite:
                 break
-        return Trained(trained.unknowns, problem, joined(histories), trained.result)
+        result = dataclasses.replace(trained.result, step=taken)
+        return Trained(trained.unknowns, problem, joined(histories), result)
 
     def _network(self, task: Task) -> Any:
         network = self.network(task.equation.domain, task.equation.components, key=jr.fold_in(task.key, 0))
