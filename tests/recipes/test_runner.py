@@ -120,7 +120,9 @@ def test_a_crash_leaves_the_others_and_can_be_repaired(tmp_path, monkeypatch, fa
 
 
 def start(out, **extra):
-    code = f"from cadlag.recipes import run; run({SOURCE!r}, preset='quick', out={str(out)!r}, workers=2)"
+    # Where the tests run in the background SIGINT may be ignored, and children inherit that.
+    listen = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    code = f"{listen}; from cadlag.recipes import run; run({SOURCE!r}, preset='quick', out={str(out)!r}, workers=2)"
     path = os.pathsep.join(p for p in sys.path if p)
     env = {**os.environ, "PYTHONPATH": path, "TINY_SLEEP": "0.4", **extra}
     return subprocess.Popen([sys.executable, "-c", code], env=env, stderr=subprocess.PIPE, text=True)
