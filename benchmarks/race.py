@@ -85,6 +85,7 @@ def start_workers(race: Race, arguments: argparse.Namespace) -> tuple[list[Worke
             notes.append(f"{row.name}: left out, {why}.")
             continue
         python = arguments.peer_python if row.torch or row.elsewhere else arguments.python
+        python = arguments.jinns_python if row.jinns else python
         for options in row.variants:
             extra = {"released": str(arguments.released.resolve())} if row.needs_released else {}
             worker = Worker(row, {**options, **extra, "compiles": arguments.compiles}, python)

@@ -1,7 +1,6 @@
 """The loss of an equation, Σ_j λ_j mean r_j² over residual, conditions and data, and the update that minimises it."""
 
 import dataclasses
-from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -77,8 +76,9 @@ class PhysicsLoss(eqx.Module):
             sums = squared @ (w / count)
             value = jnp.sum(of_parts * sums)
         else:
-            frozen = partial(squares_in_chunks, self.problem, jax.lax.stop_gradient(unknowns), x, self.chunk)
-            squared = None if self.point_weights is None else frozen()
+            squared = None
+            if self.point_weights is not None:
+                squared = squares_in_chunks(self.problem, _frozen(unknowns), x, self.chunk)
             w, points, infos = self._point_weights(weights, x, squared, others)
             value, sums = weighted_sum(self.problem, unknowns, x, w / count, of_parts, self.chunk)
         return value, infos | dict(zip(self.names, sums, strict=False)), points
@@ -120,8 +120,13 @@ class PhysicsLoss(eqx.Module):
         if self.point_weights is None or squared is None:
             return jnp.ones(len(x), x.dtype), None, {}
         constants = jax.lax.stop_gradient((x, jnp.sum(squared, axis=0), others))
-        w, state = jax.lax.stop_gradient(self.point_weights.weigh(weights.points, *constants))
+        w, state = self.point_weights.weigh(weights.points, *constants)
+        w, state = jax.lax.stop_gradient(w), _frozen(state)
         return w, state, {"least_weight": jnp.min(w)}
+
+
+def _frozen(tree: PyTree) -> PyTree:
+    return jax.tree.map(lambda x: jax.lax.stop_gradient(x) if eqx.is_array(x) else x, tree)
 
 
 def _stacked(group: list[Array]) -> Array:
