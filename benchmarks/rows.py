@@ -187,12 +187,7 @@ def simulation(problem: str, title: str) -> Race:
     )
 
 
-JINNS_LAPLACIANS = (
-    {"laplacian": "rev", "method": "trace_hessian_x"},
-    {"laplacian": "rev", "method": "loop"},
-    {"laplacian": "fwd", "method": "trace_hessian_x"},
-    {"laplacian": "fwd", "method": "loop"},
-)
+JINNS_LAPLACIANS = ({"method": "trace_hessian_x"}, {"method": "loop"})
 
 
 def physics(equation: str, points: int) -> Race:

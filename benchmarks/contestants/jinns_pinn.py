@@ -1,4 +1,7 @@
-"""Physics-informed training, jinns: `jinns.solve` for `loop` steps, its own compiled loop kept between repetitions."""
+"""Physics-informed training, jinns: what an iteration of `jinns.solve` computes, `loop` times in one compiled scan.
+
+`solve` itself compiles anew at every call, so that it cannot be timed by repeating it.
+"""
 
 from importlib.metadata import version
 
@@ -9,7 +12,7 @@ import jinns
 import numpy as np
 import optax
 from jinns.data._Batchs import PDENonStatioBatch, PDEStatioBatch
-from jinns.loss import PDENonStatio, PDEStatio, laplacian_fwd, laplacian_rev
+from jinns.loss import PDENonStatio, PDEStatio, laplacian_rev
 
 from . import pinn_problem
 
@@ -35,12 +38,11 @@ class AllenCahn(PDENonStatio):
 
 
 class Poisson(PDEStatio):
-    laplacian: str = eqx.field(static=True, default="rev")
     method: str = eqx.field(static=True, default="trace_hessian_x")
 
     def equation(self, x, u, params):
-        of = {"rev": laplacian_rev, "fwd": laplacian_fwd}[self.laplacian]
-        return (-of(x, u, params, method=self.method) - 10 * np.pi**2 * jnp.prod(jnp.sin(np.pi * x)))[None]
+        laplacian = laplacian_rev(x, u, params, method=self.method)
+        return (-laplacian - 10 * np.pi**2 * jnp.prod(jnp.sin(np.pi * x)))[None]
 
 
 def prepare(options):
@@ -56,18 +58,20 @@ def prepare(options):
     )
     params = jinns.parameters.Params(nn_params=weights, eq_params={"nu": jnp.asarray(1.0)})
     if still:
-        equation = Poisson(laplacian=options["laplacian"], method=options["method"])
-        loss = jinns.loss.LossPDEStatio(u=u, dynamic_loss=equation, params=params)
+        equation = Poisson(method=options["method"])
+        even = jinns.loss.LossWeightsPDEStatio(dyn_loss=1.0)
+        loss = jinns.loss.LossPDEStatio(u=u, dynamic_loss=equation, params=params, loss_weights=even)
         batch = PDEStatioBatch(domain_batch=points, border_batch=None)
     else:
         equation = {"burgers": Burgers, "allen-cahn": AllenCahn}[options["equation"]](Tmax=1)
-        loss = jinns.loss.LossPDENonStatio(u=u, dynamic_loss=equation, params=params)
+        even = jinns.loss.LossWeightsPDENonStatio(dyn_loss=1.0)
+        loss = jinns.loss.LossPDENonStatio(u=u, dynamic_loss=equation, params=params, loss_weights=even)
         batch = PDENonStatioBatch(domain_batch=points, border_batch=None, initial_batch=None)
     return repeated(loss, params, batch, optax.adam(pinn_problem.RATE), options["loop"])
 
 
 def repeated(loss, params, batch, optimiser, steps):
-    """What an iteration of `jinns.solve` computes, without its records of losses and parameters."""
+    """Steps without the records of losses and parameters that `solve` keeps."""
 
     def step(carry, _):
         params, state = carry
