@@ -2,6 +2,7 @@
 
     python benchmarks/race.py --peer-python ../peers/bin/python --released ../Stable-Neural-SDEs
     python benchmarks/race.py --table networks --peer-python ../peers/bin/python
+    python benchmarks/race.py --table physics --peer-python ../peers/bin/python --jinns-python ../jinns/bin/python
 
 Needs the standard library only; see README.md beside this file for the environments.
 """
@@ -84,6 +85,7 @@ def start_workers(race: Race, arguments: argparse.Namespace) -> tuple[list[Worke
             notes.append(f"{row.name}: left out, {why}.")
             continue
         python = arguments.peer_python if row.torch or row.elsewhere else arguments.python
+        python = arguments.jinns_python if row.jinns else python
         for options in row.variants:
             extra = {"released": str(arguments.released.resolve())} if row.needs_released else {}
             worker = Worker(row, {**options, **extra, "compiles": arguments.compiles}, python)
@@ -104,6 +106,8 @@ def reason_to_skip(row: Row, arguments: argparse.Namespace) -> str | None:
     """Why a row cannot run here."""
     if (row.torch or row.elsewhere) and not arguments.peer_python:
         return "no --peer-python"
+    if row.jinns and not arguments.jinns_python:
+        return "no --jinns-python"
     if row.needs_released and not arguments.released:
         return "no --released"
     return None
@@ -147,6 +151,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--python", default=sys.executable, help="interpreter with cadlag's dependencies")
     parser.add_argument("--peer-python", help="interpreter with the peers of a table; without it no such rows")
+    parser.add_argument("--jinns-python", help="interpreter with jinns; without it no such rows")
     parser.add_argument("--released", type=Path, help="a checkout of yongkyung-oh/Stable-Neural-SDEs")
     parser.add_argument("--rounds", type=int, default=60, help="repetitions of each contestant")
     parser.add_argument("--budget", type=float, default=15.0, help="seconds one contestant may take in all")

@@ -24,6 +24,7 @@ class Row:
     goal: float | None = None
     compile_required: float | None = None
     needs_released: bool = False
+    jinns: bool = False
     elsewhere: bool = False
 
 
@@ -186,6 +187,27 @@ def simulation(problem: str, title: str) -> Race:
     )
 
 
+JINNS_LAPLACIANS = ({"method": "trace_hessian_x"}, {"method": "loop"})
+
+
+def physics(equation: str, points: int) -> Race:
+    """A training step of a physics-informed network, 4 x 64 tanh, Adam. Goals: ahead at 512 points, level at 4096."""
+    of = {"equation": equation, "points": points}
+    goal = 1.0
+    loops = tuple({**of, "loop": 10, **more} for more in (JINNS_LAPLACIANS if equation == "poisson" else ({},)))
+    return Race(
+        f"pinn-{equation}-{points}",
+        f"Physics-informed training step: {equation}, {points} points, 4 x 64 tanh, Adam",
+        (
+            Row("cadlag `PINN`, ten steps in one `minimise`, each", "cadlag_pinn", variants=({**of, "loop": 10},)),
+            Row("cadlag `PINN`, one jitted step", "cadlag_pinn", variants=(of,)),
+            Row("JAX by hand, nested forward mode, ten steps, each", "jax_pinn", variants=({**of, "loop": 10},)),
+            Row("DeepXDE, PyTorch", "deepxde_pinn", True, threads(of), goal=goal),
+            Row("jinns, ten steps, each", "jinns_pinn", variants=loops, goal=goal, jinns=True),
+        ),
+    )
+
+
 TABLES = {
     "simulators": (
         simulation("ks", "Kuramoto-Sivashinsky: 16 states of 128 points, length 64, 200 steps of 0.05"),
@@ -202,6 +224,7 @@ TABLES = {
         unet_forward("8x8", 128),
         unet_forward("32x32", 32),
     ),
+    "physics": tuple(physics(name, n) for name in ("burgers", "allen-cahn", "poisson") for n in (512, 4096)),
     "samplers": (sampling(512), sampling(8192), sampling(32, "8x8")),
 }
 """Which races stand in which table."""

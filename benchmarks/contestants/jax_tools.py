@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import optax
 
+from cadlag.data import FullBatch
 from cadlag.train import gradient, minimise
 
 from .compile_tools import compile_seconds as compile_seconds
@@ -48,19 +49,25 @@ def denoising_race(net, batch, options):
         return jnp.mean((jax.vmap(net)(levels, noisy) - noise) ** 2), {}
 
     update = gradient(loss, optax.adam(1e-3))
-    state = update.init(net, jr.key(1))
+    return update_race(update, update.init(net, jr.key(1)), None, options)
+
+
+def update_race(update, state, batch, options):
+    """A contestant whose repetition is one step of an update on one batch, or `loop` of them in one `minimise`."""
     arrays, static = eqx.partition(state, eqx.is_array)
 
     def step(arrays, key):
         state = eqx.combine(arrays, static)
         if "loop" in options:
-            state, info = minimise(update, state, None, options["loop"], key=key)
+            source = None if batch is None else FullBatch(batch)
+            state, info = minimise(update, state, source, options["loop"], key=key)
         else:
-            state, info = update.step(state, None, key)
+            state, info = update.step(state, batch, key)
         return eqx.filter(state, eqx.is_array), info["loss"]
 
     jitted, fresh = jax.jit(step, donate_argnums=0), keys()
     seconds = compile_seconds(jitted, (arrays, jr.key(2)), options.get("compiles", 3))
+    arrays = jax.tree.map(jnp.copy, arrays)
 
     def repeat():
         nonlocal arrays

@@ -175,7 +175,7 @@ def test_an_interrupted_training_ends_with_the_same_bits(tmp_path):
 
 def test_single_precision_periodic_axes_and_every_other_part():
     method = PINN(
-        SMALL, sampler=ResidualAdaptive(32, candidates=64), on_faces=8, resample_every=None,
+        SMALL, sampler=ResidualAdaptive(32, candidates=64), on_faces=8, resample_every=None, chunk=16,
         point_weights=ResidualAttention(), phases=Optimise(optax.sgd(1e-3), 10), block=10,
     )  # fmt: skip
     solver = EquationSolver(AllenCahn(), method, dtype="float32", reference=lambda t, x: 1 + 0 * x).fit()

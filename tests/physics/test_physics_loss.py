@@ -51,12 +51,12 @@ UNKNOWNS = Unknowns(Polynomial(jnp.asarray(3.0), jnp.asarray(-2.0)), COEFFICIENT
 DATA = Observations(jnp.asarray([[0.5, 1.0]]), jnp.asarray([4.0]), lambda u: u * u)
 
 
-def make(point_weights=None, observations=DATA):
+def make(point_weights=None, observations=DATA, chunk=None):
     problem = Collocation(KNOWN, (), (), observations, "float64")
-    return PhysicsLoss(problem, ("initial", "boundary"), 2, point_weights)
+    return PhysicsLoss(problem, ("initial", "boundary"), 2, point_weights, chunk)
 
 
-POINTS = jr.uniform(jr.key(0), (6, 2))
+POINTS = jr.uniform(jr.key(0), (7, 2))
 FACES = (jnp.asarray([[0.0, 0.5], [0.0, 1.0]]), jnp.asarray([[0.2, 0.0], [0.4, 1.0]]))
 BATCH = Batch(POINTS, FACES)
 
@@ -79,21 +79,21 @@ def test_terms_and_their_sum_against_a_sum_by_hand():
     loss = make()
     assert loss.names == ("residual[0]", "residual[1]", "initial", "boundary", "data")
     weights = FixedWeights({"residual": 2.0, "residual[1]": 3, "initial": 10.0})
-    state = loss.init(weights, 6)
+    state = loss.init(weights, 7)
     np.testing.assert_allclose(state.terms, [2, 3, 10, 1, 1])
-    value, (after, infos) = loss(UNKNOWNS, state, BATCH)
+    value, (after, infos) = eqx.filter_jit(loss)(UNKNOWNS, state, BATCH)
     np.testing.assert_allclose([infos[n] for n in loss.names], by_hand(), rtol=1e-12)
     np.testing.assert_allclose(value, by_hand() @ [2, 3, 10, 1, 1], rtol=1e-12)
-    rows = loss.vector(UNKNOWNS, state.terms, BATCH)
+    rows = eqx.filter_jit(loss.vector)(UNKNOWNS, state.terms, BATCH)
     np.testing.assert_allclose(sum(float(jnp.sum(r**2)) for r in rows), value, rtol=1e-12)
     assert after.points is None
 
 
 def test_learnt_coefficients_have_gradients():
     loss = make()
-    state = loss.init(FixedWeights(), 6)
+    state = loss.init(FixedWeights(), 7)
     at = lambda nu: eqx.tree_at(lambda u: u.coefficients.parameters, UNKNOWNS, nu)
-    slope = jax.grad(lambda nu: loss(at(nu), state, BATCH)[0])(jnp.asarray(0.5))
+    slope = jax.jit(jax.grad(lambda nu: loss(at(nu), state, BATCH)[0]))(jnp.asarray(0.5))
     np.testing.assert_allclose(slope, 2 * (3 + 4 * 0.5) * 4, rtol=1e-12)
 
 
@@ -109,10 +109,10 @@ class Late(AbstractPointWeights):
 
 def test_no_gradient_flows_through_pointwise_weights():
     loss = make(Late())
-    state = loss.init(FixedWeights({"data": 2.0}), 6)
+    state = loss.init(FixedWeights({"data": 2.0}), 7)
     params, static = eqx.partition(UNKNOWNS, eqx.is_inexact_array)
     full = lambda p: loss(eqx.combine(p, static), state, BATCH)
-    (_, (after, infos)), ours = jax.value_and_grad(full, has_aux=True)(params)
+    (_, (after, infos)), ours = jax.jit(jax.value_and_grad(full, has_aux=True))(params)
     squares = [np.asarray(jnp.square(r)) for r in loss.problem.residual(UNKNOWNS, POINTS)]
     frozen = np.asarray(POINTS[:, 0]) + sum(squares)
     np.testing.assert_allclose(infos["residual[0]"], np.mean(frozen * squares[0]), rtol=1e-12)
@@ -126,9 +126,26 @@ def test_no_gradient_flows_through_pointwise_weights():
         others = plain(unknowns, state, BATCH)[1][1]
         return inside + others["initial"] + others["boundary"] + 2 * others["data"]
 
-    theirs = jax.grad(constant)(params)
+    theirs = jax.jit(jax.grad(constant))(params)
     for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-12)
+
+
+@pytest.mark.parametrize("point_weights", [None, Late()])
+def test_chunks_change_neither_value_nor_gradient(point_weights):
+    params, static = eqx.partition(UNKNOWNS, eqx.is_inexact_array)
+    state = WeightState(jnp.asarray([2.0, 3.0, 1.0, 1.0, 1.0]), jnp.zeros(()))
+
+    def both(chunk):
+        loss = make(point_weights, chunk=chunk)
+        return jax.jit(jax.value_and_grad(lambda p: loss(eqx.combine(p, static), state, BATCH), has_aux=True))(params)
+
+    whole, cut = both(None), both(4)  # seven points in two chunks, the last filled up
+    for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(cut), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-13)
+    loss = make(point_weights, chunk=4)
+    values = eqx.filter_jit(loss.terms(state, BATCH).values)(UNKNOWNS)
+    np.testing.assert_allclose(values, [whole[0][1][1][n] for n in loss.names], rtol=1e-13)
 
 
 def test_residual_attention_grows_where_the_residual_is_largest():
@@ -163,7 +180,7 @@ def test_adaptive_weights_take_the_terms_of_a_loss():
     terms = loss.terms(state, BATCH)
     np.testing.assert_allclose(terms.values(UNKNOWNS), by_hand()[:4], rtol=1e-12)
     rows = terms.rows(UNKNOWNS)
-    assert [r.shape for r in rows] == [(6,), (6,), (2,), (2,)]
+    assert [r.shape for r in rows] == [(7,), (7,), (2,), (2,)]
     np.testing.assert_allclose(rows[0] ** 2, by_hand()[0], rtol=1e-12)
 
 
@@ -171,7 +188,7 @@ def test_adaptive_weights_take_the_terms_of_a_loss():
     ("make_it", "message"),
     [
         (lambda: FixedWeights({"x": -1.0}), "finite number"),
-        (lambda: make().init(FixedWeights({"walls": 1.0}), 6), "no terms \\['walls'\\]"),
+        (lambda: make().init(FixedWeights({"walls": 1.0}), 7), "no terms \\['walls'\\]"),
         (lambda: GradientNormWeights(every=0), "every=0"),
         (lambda: NTKWeights(momentum=1), "momentum=1"),
         (lambda: ResidualAttention(decay=1), "decay=1"),

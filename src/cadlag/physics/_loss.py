@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from cadlag.physics._chunks import squares, squares_in_chunks, weighted_sum
 from cadlag.physics._collocation import Collocation, Unknowns, sum_squares
 from cadlag.physics._point_weights import AbstractPointWeights
 from cadlag.physics._sampling import Batch
@@ -29,13 +30,14 @@ class PhysicsLoss(eqx.Module):
     """`loss(unknowns, weights, batch, key) -> (value, (weights, infos))`, for `gradient(..., stateful=True)`.
 
     **Arguments:** `problem`; `kinds`, of the groups of conditions in the batch, in order; `parts`, how many equations
-    the residual has; `point_weights`, or None.
+    the residual has; `point_weights`, or None; `chunk`, points inside that are evaluated at a time, None: all.
     """
 
     problem: Collocation
     kinds: tuple[str, ...] = eqx.field(static=True)
     parts: int = eqx.field(static=True)
     point_weights: AbstractPointWeights | None = None
+    chunk: int | None = eqx.field(static=True, default=None)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -53,33 +55,52 @@ class PhysicsLoss(eqx.Module):
         self, unknowns: Unknowns, weights: WeightState, batch: Batch, key: PRNGKeyArray | None = None
     ) -> tuple[Float[Array, ""], tuple[WeightState, dict[str, Array]]]:
         """The weighted sum, weights after their own step, and the terms by name, unweighted between terms."""
-        rows = self.rows(unknowns, batch)
-        others = jnp.stack([jnp.zeros((), batch.interior.dtype), *(jnp.mean(sum_squares(r)) for r in rows[1])])[1:]
+        others = self._others(unknowns, batch)
         other_sum = jnp.sum(weights.terms[self.parts :] * others)
-        squares = [sum_squares(r) for r in rows[0]]
-        w, points = self._point_weights(weights, batch, squares, other_sum)
-        inside = jnp.stack([jnp.mean(s if w is None else w * s) for s in squares])
-        value = jnp.sum(weights.terms[: self.parts] * inside) + other_sum
-        infos = dict(zip(self.names, [*inside, *others], strict=True))
-        if w is not None:
-            infos["least_weight"] = jnp.min(w)
-        return value, (WeightState(weights.terms, points), infos)
+        inside, infos, points = self._inside(unknowns, weights, batch, other_sum)
+        infos |= dict(zip(self.names[self.parts :], others, strict=True))
+        return inside + other_sum, (WeightState(weights.terms, points), infos)
+
+    def _others(self, unknowns: Unknowns, batch: Batch) -> Float[Array, " others"]:
+        means = [jnp.mean(sum_squares(r)) for r in self._elsewhere(unknowns, batch)]
+        return jnp.stack(means) if means else jnp.zeros(0, batch.interior.dtype)
+
+    def _inside(
+        self, unknowns: Unknowns, weights: WeightState, batch: Batch, others: Float[Array, ""]
+    ) -> tuple[Float[Array, ""], dict[str, Array], PyTree]:
+        """The residual's share of the loss, its infos, and the next state of the pointwise weights."""
+        x, of_parts, count = batch.interior, weights.terms[: self.parts], len(batch.interior)
+        if self.chunk is None or count <= self.chunk:
+            squared = squares(self.problem, unknowns, x)
+            w, points, infos = self._point_weights(weights, x, squared, others)
+            sums = squared @ (w / count)
+            value = jnp.sum(of_parts * sums)
+        else:
+            squared = None
+            if self.point_weights is not None:
+                squared = squares_in_chunks(self.problem, _frozen(unknowns), x, self.chunk)
+            w, points, infos = self._point_weights(weights, x, squared, others)
+            value, sums = weighted_sum(self.problem, unknowns, x, w / count, of_parts, self.chunk)
+        return value, infos | dict(zip(self.names, sums, strict=False)), points
 
     def rows(self, unknowns: Unknowns, batch: Batch) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
         """Residuals at all points: of the equations, and of conditions (those of one kind together) and data."""
+        return self.problem.residual(unknowns, batch.interior), self._elsewhere(unknowns, batch)
+
+    def _elsewhere(self, unknowns: Unknowns, batch: Batch) -> tuple[Array, ...]:
         by_kind: dict[str, list[Array]] = {}
         for kind, r in zip(self.kinds, self.problem.on_faces(unknowns, batch.faces), strict=True):
             by_kind.setdefault(kind, []).append(r.reshape(r.shape[0], -1))
-        walls = [_stacked(group) for group in by_kind.values()]
         data = [] if self.problem.observations is None else [self.problem.misfit(unknowns)]
-        return self.problem.residual(unknowns, batch.interior), (*walls, *data)
+        return (*(_stacked(group) for group in by_kind.values()), *data)
 
     def terms(self, weights: WeightState, batch: Batch) -> Terms:
         """The terms as functions of the unknowns."""
+        plain = dataclasses.replace(self, chunk=None)  # every term needs a gradient of its own
         few = Batch(batch.interior[:ROWS], tuple(x[:ROWS] for x in batch.faces))
 
         def values(unknowns: Unknowns) -> Array:
-            infos = self(unknowns, weights, batch)[1][1]
+            infos = plain(unknowns, weights, batch)[1][1]
             return jnp.stack([infos[name] for name in self.names])
 
         def rows(unknowns: Unknowns) -> tuple[Array, ...]:
@@ -94,14 +115,18 @@ class PhysicsLoss(eqx.Module):
         return tuple(jnp.sqrt(w / r.shape[0]) * r for w, r in zip(weights, (*inside, *others), strict=True))
 
     def _point_weights(
-        self, weights: WeightState, batch: Batch, squares: list[Array], others: Array
-    ) -> tuple[Array | None, PyTree]:
-        if self.point_weights is None:
-            return None, None
-        squared = jnp.sum(jnp.stack(squares), axis=0)
-        constants = jax.lax.stop_gradient((batch.interior, squared, others))
+        self, weights: WeightState, x: Array, squared: Array | None, others: Array
+    ) -> tuple[Array, PyTree, dict[str, Array]]:
+        if self.point_weights is None or squared is None:
+            return jnp.ones(len(x), x.dtype), None, {}
+        constants = jax.lax.stop_gradient((x, jnp.sum(squared, axis=0), others))
         w, state = self.point_weights.weigh(weights.points, *constants)
-        return jax.lax.stop_gradient(w), jax.lax.stop_gradient(state)
+        w, state = jax.lax.stop_gradient(w), _frozen(state)
+        return w, state, {"least_weight": jnp.min(w)}
+
+
+def _frozen(tree: PyTree) -> PyTree:
+    return jax.tree.map(lambda x: jax.lax.stop_gradient(x) if eqx.is_array(x) else x, tree)
 
 
 def _stacked(group: list[Array]) -> Array:

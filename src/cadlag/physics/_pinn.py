@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import PyTree
 
 from cadlag.physics._ansatz import AbstractAnsatz
+from cadlag.physics._chunks import usual_chunk
 from cadlag.physics._collocation import Unknowns
 from cadlag.physics._loss import PhysicsLoss, WeightState
 from cadlag.physics._method import AbstractMethod, Task, Trained, check_problem, collocate
@@ -46,6 +47,7 @@ class PINN(AbstractMethod):
     - `phases`: what optimises, in order; `(Adam(),)` by default, `(Adam(5000), LBFGS(500))`.
     - `hooks`: for `cadlag.train.fit`, called after every block of steps of every phase.
     - `block`: steps between two looks of the host.
+    - `chunk`: points inside that are evaluated at a time, which bounds memory; None: 256 on a CPU, all elsewhere.
 
     Matrix products have precision "highest".
     """
@@ -60,6 +62,7 @@ class PINN(AbstractMethod):
     phases: tuple[AbstractPhase, ...]
     hooks: tuple[Callable, ...]
     block: int
+    chunk: int | None
 
     def __init__(
         self,
@@ -74,9 +77,11 @@ class PINN(AbstractMethod):
         phases: AbstractPhase | tuple[AbstractPhase, ...] = Adam(),
         hooks: tuple[Callable, ...] = (),
         block: int = 100,
+        chunk: int | None = None,
     ):
         self.network, self.sampler, self.on_faces, self.resample_every = network, sampler, on_faces, resample_every
-        self.weights, self.point_weights, self.hooks, self.block = weights, point_weights, hooks, block
+        self.weights, self.point_weights, self.hooks = weights, point_weights, hooks
+        self.block, self.chunk = block, chunk
         self.ansatz = ansatz if isinstance(ansatz, tuple) else (ansatz,)
         self.phases = phases if isinstance(phases, tuple) else (phases,)
 
@@ -84,11 +89,10 @@ class PINN(AbstractMethod):
         """Settings that no problem could use."""
         if not self.phases:
             raise ValueError("phases=() of PINN: there is nothing to train; give (Adam(10_000),).")
-        for name in ("on_faces", "block"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)} of PINN must be at least 1.")
-        if self.resample_every is not None and self.resample_every < 1:
-            raise ValueError(f"resample_every={self.resample_every} of PINN must be at least 1, or None.")
+        for name in ("on_faces", "block", "resample_every", "chunk"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name}={value} of PINN must be at least 1.")
 
     def solve(self, task: Task) -> Trained:
         """Train through all phases; a failed phase ends it with the last finite state."""
@@ -96,7 +100,8 @@ class PINN(AbstractMethod):
         unknowns = Unknowns(self._network(task), coefficients)
         parts = check_problem(problem, unknowns)
         faces = problem.faces(unknowns)
-        loss = PhysicsLoss(problem, tuple(face.kind for face in faces), parts, self.point_weights)
+        chunk = usual_chunk() if self.chunk is None else self.chunk
+        loss = PhysicsLoss(problem, tuple(face.kind for face in faces), parts, self.point_weights, chunk)
         settled = loss.init(self.weights, self.sampler.count)
         for phase in self.phases:
             phase.check(loss, unknowns)
