@@ -12,6 +12,7 @@ _ROOMS = (
     "linalg",
     "paths",
     "fields",
+    "kernels",
     "nn",
     "distributions",
     "metrics",
@@ -22,6 +23,7 @@ _ROOMS = (
     "train",
     "series",
     "generate",
+    "physics",
     "recipes",
     "report",
 )

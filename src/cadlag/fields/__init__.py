@@ -2,6 +2,7 @@
 
 from cadlag.fields._box import Box as Box
 from cadlag.fields._callable import CallableField as CallableField
+from cadlag.fields._chebyshev import Chebyshev as Chebyshev
 from cadlag.fields._field import AbstractField as AbstractField
 from cadlag.fields._field import divergence as divergence
 from cadlag.fields._field import stack as stack
