@@ -1,6 +1,7 @@
 """Derivatives of values on a grid by the mean of a Gaussian process."""
 
-import equinox as eqx
+from collections.abc import Iterable
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -23,14 +24,16 @@ class KernelScheme(AbstractScheme):
     - `kernels`: one stationary kernel for each axis, all in the precision to work in. A periodic axis needs a
         periodic kernel, `Periodised`.
     - `nugget`: on each diagonal.
-    - `explicit`: form the matrices K^(k) C⁻¹ (for many fields or tangents); otherwise solve for each field.
+    - `dtype`: of the values; by default JAX's own.
+    - `explicit`: (axis, order) of the derivatives whose matrices K^(k) C⁻¹ are formed and kept, for many fields or
+        tangents; others solve with C for each field.
 
     `jitter` of each of `factors` says what the Cholesky factorisation added to the nugget; 0 as a rule.
     """
 
     kernels: tuple[AbstractStationary, ...]
     factors: tuple[Cholesky, ...]
-    explicit: bool = eqx.field(static=True)
+    matrices: dict[tuple[str, int], Float[Array, "_ _"]]
 
     def __init__(
         self,
@@ -39,22 +42,23 @@ class KernelScheme(AbstractScheme):
         *,
         nugget: float = 1e-6,
         dtype: jnp.dtype | type | None = None,
-        explicit: bool = False,
+        explicit: Iterable[tuple[str, int]] = (),
     ) -> None:
         _check(grid.domain, kernels)
-        self.kernels, self.explicit = kernels, explicit
+        self.kernels = kernels
         dtype = jnp.result_type(float) if dtype is None else dtype
         factors = []
         for name, kernel in zip(grid.domain.names, kernels, strict=True):
             gram = axis_matrix(kernel, grid, name, 0, dtype)
             factors.append(safe_cholesky(gram + nugget * jnp.eye(len(gram), dtype=gram.dtype)))
-        self.factors = tuple(factors)
+        self.factors, self.matrices = tuple(factors), {}
+        self.matrices = {(axis, order): self.matrix(grid, axis, order) for axis, order in explicit}
 
     def differentiate(self, values: Float[Array, "..."], grid: Grid, axis: str, order: int) -> Float[Array, "..."]:
         """K^(order) C⁻¹ along the axis."""
         place = grid.domain.axis(axis)
-        if self.explicit:
-            return apply_along(self.matrix(grid, axis, order), values, place - grid.domain.dimension)
+        if (axis, order) in self.matrices:
+            return apply_along(self.matrices[axis, order], values, place - grid.domain.dimension)
         moved = jnp.moveaxis(values, place - grid.domain.dimension, 0)
         solved = self.factors[place].solve(moved.reshape(len(moved), -1)).reshape(moved.shape)
         out = apply_along(axis_matrix(self.kernels[place], grid, axis, order, values.dtype), solved, 0)
@@ -62,6 +66,8 @@ class KernelScheme(AbstractScheme):
 
     def matrix(self, grid: Grid, axis: str, order: int) -> Float[Array, "n n"]:
         """K^(order) C⁻¹ of an axis; the identity for order 0."""
+        if (axis, order) in self.matrices:
+            return self.matrices[axis, order]
         place = grid.domain.axis(axis)
         factor = self.factors[place]
         if order == 0:
