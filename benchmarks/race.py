@@ -83,7 +83,7 @@ def start_workers(race: Race, arguments: argparse.Namespace) -> tuple[list[Worke
         if why:
             notes.append(f"{row.name}: left out, {why}.")
             continue
-        python = arguments.peer_python if row.torch else arguments.python
+        python = arguments.peer_python if row.torch or row.elsewhere else arguments.python
         for options in row.variants:
             extra = {"released": str(arguments.released.resolve())} if row.needs_released else {}
             worker = Worker(row, {**options, **extra, "compiles": arguments.compiles}, python)
@@ -102,7 +102,7 @@ def start_workers(race: Race, arguments: argparse.Namespace) -> tuple[list[Worke
 
 def reason_to_skip(row: Row, arguments: argparse.Namespace) -> str | None:
     """Why a row cannot run here."""
-    if row.torch and not arguments.peer_python:
+    if (row.torch or row.elsewhere) and not arguments.peer_python:
         return "no --peer-python"
     if row.needs_released and not arguments.released:
         return "no --released"
@@ -146,7 +146,7 @@ def parse() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--python", default=sys.executable, help="interpreter with cadlag's dependencies")
-    parser.add_argument("--peer-python", help="interpreter with torch, torchsde, torchcde; without it no such rows")
+    parser.add_argument("--peer-python", help="interpreter with the peers of a table; without it no such rows")
     parser.add_argument("--released", type=Path, help="a checkout of yongkyung-oh/Stable-Neural-SDEs")
     parser.add_argument("--rounds", type=int, default=60, help="repetitions of each contestant")
     parser.add_argument("--budget", type=float, default=15.0, help="seconds one contestant may take in all")

@@ -12,7 +12,8 @@ class Row:
     """One row. Each variant is a process; the one of the least median stands for the row.
 
     `required` and `goal`: factors that peer / ours must, and should, reach; below 1 the peer may be faster.
-    `compile_required`: the same for the time of compiling.
+    `compile_required`: the same for the time of compiling. `elsewhere`: JAX, but in the environment of
+    `--peer-python`.
     """
 
     name: str
@@ -23,6 +24,7 @@ class Row:
     goal: float | None = None
     compile_required: float | None = None
     needs_released: bool = False
+    elsewhere: bool = False
 
 
 @dataclass(frozen=True)
@@ -168,7 +170,28 @@ def sampling(batch: int, images: str | None = None) -> Race:
     )
 
 
+def simulation(problem: str, title: str) -> Race:
+    """Order 4 and the 2/3 rule for both, all steps and the batch in one compiled call, float32."""
+    of = {"problem": problem}
+    ways = ({**of, "modes": True}, {**of, "modes": False})
+    return Race(
+        problem,
+        title,
+        (
+            Row("cadlag `simulate`", "cadlag_pde", variants=(of,)),
+            Row("cadlag `solve`, coefficients to coefficients", "cadlag_pde", variants=({**of, "modes": True},)),
+            Row("hand-written scan", "scan_pde", variants=(of,), required=1 / 1.2),
+            Row("exponax, best of its two ways", "exponax_pde", variants=ways, elsewhere=True, goal=1.0),
+        ),
+    )
+
+
 TABLES = {
+    "simulators": (
+        simulation("ks", "Kuramoto-Sivashinsky: 16 states of 128 points, length 64, 200 steps of 0.05"),
+        simulation("burgers", "Burgers: 16 states of 256 points, nu = 0.05, 200 steps of 0.005"),
+        simulation("ns", "Navier-Stokes, decaying: 4 states of 64 x 64, nu = 1e-3, 100 steps of 0.01"),
+    ),
     "sde": (NEURAL_SDE, TRAINING_STEP),
     "networks": (
         SCORE_MLP,

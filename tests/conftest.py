@@ -5,6 +5,8 @@ import os
 import pathlib
 
 os.environ.setdefault("JAX_ENABLE_X64", "1")
+# Threads of LAPACK that wait for one another take a second for a small factorisation on a busy machine.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import jax
 import pytest

@@ -1,6 +1,5 @@
-"""Timing the compiler, and the outer loop that all JAX contestants share."""
+"""The outer loops that JAX contestants share."""
 
-import time
 from importlib.metadata import version
 
 import equinox as eqx
@@ -11,17 +10,7 @@ import optax
 
 from cadlag.train import gradient, minimise
 
-
-def compile_seconds(jitted, args, times):
-    """Seconds of tracing, lowering and compiling from empty caches, several times."""
-    jax.block_until_ready(jax.jit(lambda x: x @ x)(jnp.ones((2, 2))))  # start the back end first
-    seconds = []
-    for _ in range(times):
-        jax.clear_caches()
-        start = time.perf_counter()
-        jitted.lower(*args).compile()
-        seconds.append(time.perf_counter() - start)
-    return seconds
+from .compile_tools import compile_seconds as compile_seconds
 
 
 def keys(count=4096):

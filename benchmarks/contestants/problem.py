@@ -16,6 +16,29 @@ VECTORS, VECTOR_SIZE, MLP_WIDTH, MLP_DEPTH, FEATURES = 512, 2, 128, 3, 64
 """Networks: a score MLP."""
 SAMPLING_STEPS = 20
 """Sampling: steps of DPM-Solver++, one evaluation of the network each."""
+SIMULATIONS = {
+    "ks": {"batch": 16, "points": 128, "length": 64.0, "dt": 0.05, "steps": 200},
+    "burgers": {"batch": 16, "points": 256, "length": 6.283185307179586, "dt": 0.005, "steps": 200, "nu": 0.05},
+    "ns": {"batch": 4, "points": 64, "length": 1.0, "dt": 0.01, "steps": 100, "nu": 1e-3},
+}
+"""Simulators: sizes of the three problems, ETDRK4 with the 2/3 rule."""
+
+
+def initial_states(name):
+    """Sums of the first three waves on each axis, of size about 1 (10 for the vorticity): (batch, *points), float32."""
+    import numpy as np
+
+    size = SIMULATIONS[name]
+    rng, n = np.random.default_rng(0), size["points"]
+    flat = name != "ns"
+    modes = [(1,), (2,), (3,)] if flat else [(1, 0), (0, 1), (1, 1), (2, -1), (1, 3), (3, 2)]
+    axes = np.meshgrid(*[2 * np.pi * np.arange(n) / n] * len(modes[0]), indexing="ij")
+
+    def wave(mode):
+        phase = sum(k * x for k, x in zip(mode, axes, strict=True)) + rng.uniform(0, 2 * np.pi)
+        return (1 if flat else 3) * rng.normal() * np.sin(phase)
+
+    return np.stack([sum(wave(m) for m in modes) for _ in range(size["batch"])]).astype("float32")
 
 
 def noisy(rng, *shape):

@@ -21,6 +21,7 @@ from cadlag.kernels import (
 from cadlag.physics import (
     ConjugateGradients,
     Direct,
+    EquationSolver,
     GPSpectral,
     GPState,
     GridProblem,
@@ -203,7 +204,7 @@ def test_conjugate_gradients_are_the_dense_least_squares():
     inner = ConjugateGradients(tolerance=1e-12)
     found = eqx.filter_jit(lambda s: inner.solve(JOINT, s, zero, linear=True))(STATE)
     np.testing.assert_allclose(found, expected, atol=1e-8 * np.abs(expected).max())
-    # The preconditioner is worth it: a tenth of the 30 steps that exact arithmetic would need at most leaves 1 %.
+    # The preconditioner is worth it: ten steps, where exact arithmetic would need up to thirty.
     few = eqx.filter_jit(lambda s: ConjugateGradients(steps=10).solve(JOINT, s, zero, linear=True))(STATE)
     assert relative(few, found) < 1e-2
 
@@ -256,7 +257,7 @@ SPREAD = StudentTMixture(*spread_components(12, 5.0))
 @pytest.fixture(scope="module")
 def fitted():
     """sin(25 x) on 100 points, four to a period: sin(100 x) on 400, a quarter of the size."""
-    return solve_spectral(poisson(LINE, wave(25.0)), LINE_GRID, GPSpectral(SPREAD, VariableProjection(steps=48)))
+    return solve_spectral(poisson(LINE, wave(25.0)), LINE_GRID, GPSpectral(SPREAD, fit=VariableProjection(steps=48)))
 
 
 def test_variable_projection_finds_the_frequency_and_prunes(fitted):
@@ -280,9 +281,19 @@ def test_solution_is_a_field(fitted):
     np.testing.assert_allclose(fitted.on(x), fitted.values, atol=1e-4)
 
 
+def test_equation_solver_takes_the_method():
+    box = Box({"x": (0.0, 1.0)})
+    method = GPSpectral(SquaredExponential(0.3), points=24, fit=VariableProjection(steps=6, stages=2))
+    solution = EquationSolver(poisson(box, wave(5.0)), method, dtype="float64").solve()
+    assert solution.error < 1e-3
+    assert solution.result.step == 6
+    points = jnp.asarray([[0.13], [0.77]])
+    np.testing.assert_allclose(solution.predict(points), jnp.sin(5 * points[:, 0]), atol=1e-3)
+
+
 def test_published_descent_lowers_the_loss_and_is_watched():
     seen = []
-    method = GPSpectral(SPREAD, JointAdam(steps=60, stages=3))
+    method = GPSpectral(SPREAD, fit=JointAdam(steps=60, stages=3))
     solution = solve_spectral(poisson(LINE, wave(25.0)), LINE_GRID, method, watch=lambda k, s: seen.append((k, s)))
     loss = solution.history["loss"]
     assert loss.shape == (60,)
@@ -303,7 +314,7 @@ def test_helmholtz_with_another_kernel_on_each_axis():
     found = solve_spectral(
         manufactured(helmholtz, solution),
         Grid(box, (28, 14)),
-        GPSpectral(kernels, VariableProjection(steps=16, stages=2, noise=(1e-2, 1e-4))),
+        GPSpectral(kernels, fit=VariableProjection(steps=16, stages=2, noise=(1e-2, 1e-4))),
     )
     x, y = jnp.linspace(0.0, 1.0, 31), jnp.linspace(0.0, 1.0, 17)
     expected = solution(*jnp.meshgrid(x, y, indexing="ij"))
@@ -317,7 +328,7 @@ def test_advection_on_a_periodic_axis():
     speed = 2.0
     start = lambda t, x: jnp.sin(2 * np.pi * x)
     equation = Equation(domain=box, residual_of=lambda u, p: u.d("t") + speed * u.d("x"), given=(initial(start),))
-    method = GPSpectral(SquaredExponential(0.3), VariableProjection(steps=8, stages=2, noise=(1e-2, 1e-4)))
+    method = GPSpectral(SquaredExponential(0.3), fit=VariableProjection(steps=8, stages=2, noise=(1e-2, 1e-4)))
     found = solve_spectral(equation, Grid(box, (20, 16)), method)
     t, x = jnp.linspace(0.0, 0.5, 9), jnp.linspace(0.0, 1.0, 12)
     T, X = jnp.meshgrid(t, x, indexing="ij")
@@ -364,6 +375,12 @@ def system():
             "2 for the axes",
         ),
         (lambda: GPSpectral(nugget=0.0), "nugget=0.0"),
+        (lambda: VariableProjection(steps=2, stages=3), "stages=3"),
+        (lambda: EquationSolver(poisson(LINE, wave(1.0)), GPSpectral(), dtype="float32").fit(), "float64"),
+        (
+            lambda: EquationSolver(poisson(LINE, wave(1.0)), GPSpectral(), observations=([[0.5]], [1.0])).fit(),
+            "no observations",
+        ),
         (lambda: solve_spectral(poisson(LINE, wave(1.0)), LINE_GRID, GPSpectral(Matern(nu=0.5))), "order=2"),
     ],
 )
@@ -384,4 +401,4 @@ def test_a_source_that_is_not_finite_is_reported():
         given=dirichlet(LINE),
     )
     with pytest.raises(FloatingPointError, match="log-joint"):
-        solve_spectral(bad, Grid(LINE, 12), GPSpectral(Matern(), VariableProjection(steps=2, stages=1)))
+        solve_spectral(bad, Grid(LINE, 12), GPSpectral(Matern(), fit=VariableProjection(steps=2, stages=1)))

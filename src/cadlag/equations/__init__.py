@@ -1,13 +1,33 @@
 """Equations, their conditions, and problems with known answers."""
 
+from cadlag.equations._advection import Advection as Advection
+from cadlag.equations._advection import FlowMixing as FlowMixing
+from cadlag.equations._allen_cahn import AllenCahn as AllenCahn
+from cadlag.equations._burgers import Burgers as Burgers
 from cadlag.equations._condition import Condition as Condition
 from cadlag.equations._condition import dirichlet as dirichlet
 from cadlag.equations._condition import initial as initial
 from cadlag.equations._condition import neumann as neumann
+from cadlag.equations._diffusion import NonlinearDiffusion as NonlinearDiffusion
+from cadlag.equations._elliptic import Helmholtz as Helmholtz
+from cadlag.equations._elliptic import Poisson as Poisson
 from cadlag.equations._equation import AbstractEquation as AbstractEquation
-from cadlag.equations._equation import AbstractEvolution as AbstractEvolution
 from cadlag.equations._equation import Equation as Equation
 from cadlag.equations._equation import manufactured as manufactured
+from cadlag.equations._evolution import AbstractEvolution as AbstractEvolution
+from cadlag.equations._evolution import AbstractSemilinear as AbstractSemilinear
+from cadlag.equations._evolution import fourier_state as fourier_state
+from cadlag.equations._evolution import fourier_values as fourier_values
+from cadlag.equations._heat import Heat as Heat
+from cadlag.equations._kdv import KortewegDeVries as KortewegDeVries
+from cadlag.equations._klein_gordon import KleinGordon as KleinGordon
+from cadlag.equations._kuramoto_sivashinsky import KuramotoSivashinsky as KuramotoSivashinsky
+from cadlag.equations._lorenz import Lorenz as Lorenz
+from cadlag.equations._navier_stokes import NavierStokes as NavierStokes
+from cadlag.equations._navier_stokes import VelocityNavierStokes as VelocityNavierStokes
+from cadlag.equations._navier_stokes import velocity as velocity
+from cadlag.equations._simulate import Simulation as Simulation
+from cadlag.equations._simulate import simulate as simulate
 from cadlag.equations.bank import Problem as Problem
 from cadlag.equations.bank import euler_stationary_variance as euler_stationary_variance
 from cadlag.equations.bank import geometric_brownian_motion as geometric_brownian_motion

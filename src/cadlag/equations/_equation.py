@@ -35,27 +35,6 @@ class AbstractEquation(eqx.Module):
         """Initial and boundary conditions."""
 
 
-class AbstractEvolution(AbstractEquation):
-    """u_t = rate(u) in space-time.
-
-    To write your own, declare what `AbstractEquation` asks for, with `domain` the box of SPACE-TIME whose first axis
-    is "t", and give `rate` and `conditions`. A rate must not use derivatives in t.
-    """
-
-    @abc.abstractmethod
-    def rate(self, u: AbstractField) -> AbstractField:
-        """The time derivative, from a field on space or on space-time."""
-
-    def residual(self, u: AbstractField) -> AbstractField:
-        """u_t - rate(u)."""
-        return u.d("t") - self.rate(u)
-
-    @property
-    def space(self) -> Box:
-        """The domain without t."""
-        return self.domain.without("t")
-
-
 class Equation(AbstractEquation):
     """An equation from functions.
 

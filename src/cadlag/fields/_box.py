@@ -23,7 +23,9 @@ class Box(eqx.Module):
     upper: tuple[float, ...] = eqx.field(static=True)
     periodic: tuple[str, ...] = eqx.field(static=True)
 
-    def __init__(self, bounds: Mapping[str, tuple[float, float]], *, periodic: str | Iterable[str] = ()) -> None:
+    def __init__(
+        self, bounds: Mapping[str, tuple[float | int, float | int]], *, periodic: str | Iterable[str] = ()
+    ) -> None:
         if not bounds:
             raise ValueError("Box: no axis; give name → (lower, upper), such as {'x': (0.0, 1.0)}.")
         self.names = tuple(bounds)

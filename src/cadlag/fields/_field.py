@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from cadlag.fields._box import Box
@@ -58,31 +60,31 @@ class AbstractField(eqx.Module):
         return tuple(self.d(name) for name in space_axes(self.domain, axes))
 
     def __getitem__(self, component: int | slice) -> "AbstractField":
-        return self.map(lambda u: u[component])
+        return self.map(Linear(operator.itemgetter(component)))
 
     def __neg__(self) -> "AbstractField":
-        return self.map(operator.neg)
+        return self.map(Linear(operator.neg))
 
     def __add__(self, other: Any) -> "AbstractField":
-        return binary(operator.add, self, other)
+        return _sum(operator.add, self, other)
 
     def __radd__(self, other: Any) -> "AbstractField":
-        return binary(operator.add, self, other)
+        return _sum(operator.add, self, other)
 
     def __sub__(self, other: Any) -> "AbstractField":
-        return binary(operator.sub, self, other)
+        return _sum(operator.sub, self, other)
 
     def __rsub__(self, other: Any) -> "AbstractField":
-        return binary(lambda u, v: v - u, self, other)
+        return _sum(lambda u, v: v - u, self, other)
 
     def __mul__(self, other: Any) -> "AbstractField":
-        return binary(operator.mul, self, other)
+        return _product(operator.mul, self, other)
 
     def __rmul__(self, other: Any) -> "AbstractField":
-        return binary(operator.mul, self, other)
+        return _product(operator.mul, self, other)
 
     def __truediv__(self, other: Any) -> "AbstractField":
-        return binary(operator.truediv, self, other)
+        return _product(operator.truediv, self, other)
 
     def __rtruediv__(self, other: Any) -> "AbstractField":
         return binary(lambda u, v: v / u, self, other)
@@ -91,8 +93,30 @@ class AbstractField(eqx.Module):
         return self.map(lambda u: u**exponent)
 
 
+class Linear(eqx.Module):
+    """A function of values that is linear in them all, so that `map` may apply it to coefficients as well."""
+
+    function: Callable
+
+    def __call__(self, *values: Any) -> Any:
+        """The function itself."""
+        return self.function(*values)
+
+
+def _sum(function: Callable, u: AbstractField, other: Any) -> AbstractField:
+    return binary(Linear(function) if isinstance(other, AbstractField) else function, u, other)
+
+
+def _product(function: Callable, u: AbstractField, other: Any) -> AbstractField:
+    """Linear in u where the other is a number."""
+    return binary(function if isinstance(other, AbstractField) else Linear(function), u, other)
+
+
 def binary(function: Callable, u: AbstractField, other: Any) -> AbstractField:
-    """function(u, other), other being a field of the same representation, a number or a scalar array."""
+    """function(u, other), other being a field of the same representation, a number or a scalar array.
+
+    A scalar array, such as an equation's parameter, takes the dtype of the values.
+    """
     if isinstance(other, AbstractField):
         if other.domain.names != u.domain.names:
             raise ValueError(f"fields on the axes {u.domain.names} and {other.domain.names} do not combine.")
@@ -102,7 +126,14 @@ def binary(function: Callable, u: AbstractField, other: Any) -> AbstractField:
             f"a field and an array of shape {jnp.shape(other)} do not combine; make the array a field of the same "
             "representation, or use field.map."
         )
-    return u.map(lambda values: function(values, other))
+    if isinstance(function, Linear):
+        return u.map(Linear(lambda values: function(values, _cast(other, values))))
+    return u.map(lambda values: function(values, _cast(other, values)))
+
+
+def _cast(number: Any, values: Any) -> Any:
+    typed = isinstance(number, jax.Array | np.ndarray | np.generic)
+    return jnp.asarray(number).astype(values.dtype) if typed else number
 
 
 def space_axes(domain: Box, axes: Iterable[str] | None) -> tuple[str, ...]:
@@ -113,7 +144,7 @@ def space_axes(domain: Box, axes: Iterable[str] | None) -> tuple[str, ...]:
 def stack(fields: Iterable[AbstractField]) -> AbstractField:
     """One vector-valued field from scalar ones, components first."""
     first, *rest = fields
-    return first.map(lambda *values: jnp.stack(values), *rest)
+    return first.map(Linear(lambda *values: jnp.stack(values)), *rest)
 
 
 def divergence(u: AbstractField, axes: Iterable[str] | None = None) -> AbstractField:

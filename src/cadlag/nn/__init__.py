@@ -5,6 +5,15 @@ from cadlag.nn._conv import Boundary as Boundary
 from cadlag.nn._conv import Conv as Conv
 from cadlag.nn._conv import ConvTranspose as ConvTranspose
 from cadlag.nn._conv import Padding as Padding
+from cadlag.nn._coordinate_networks import SIREN as SIREN
+from cadlag.nn._coordinate_networks import CoordinateNetwork as CoordinateNetwork
+from cadlag.nn._coordinate_networks import FactorisedLinear as FactorisedLinear
+from cadlag.nn._coordinate_networks import ModifiedMLP as ModifiedMLP
+from cadlag.nn._coordinate_networks import glorot_linear as glorot_linear
+from cadlag.nn._coordinates import AbstractEncoder as AbstractEncoder
+from cadlag.nn._coordinates import PeriodicEmbedding as PeriodicEmbedding
+from cadlag.nn._coordinates import RandomFourierFeatures as RandomFourierFeatures
+from cadlag.nn._coordinates import ToUnit as ToUnit
 from cadlag.nn._embed import AbstractEmbedding as AbstractEmbedding
 from cadlag.nn._embed import ClassEmbedding as ClassEmbedding
 from cadlag.nn._embed import FourierFeatures as FourierFeatures

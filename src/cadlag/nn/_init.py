@@ -20,13 +20,28 @@ def _draw(key: PRNGKeyArray, size: int) -> Array:
     return jr.uniform(key, (size,), minval=-1.0, maxval=1.0)
 
 
-def uniform(key: PRNGKeyArray, shape: tuple[int, ...], bound: float) -> Array:
-    """Numbers uniform in ±bound."""
-    n = math.prod(shape)
+@partial(jax.jit, static_argnames="size")
+def _draw_normal(key: PRNGKeyArray, size: int) -> Array:
+    return jr.normal(key, (size,))
+
+
+def _size(n: int) -> int:
     size = 256
     while size < n:
         size *= 4
-    return bound * _draw(key, size)[:n].reshape(shape)
+    return size
+
+
+def uniform(key: PRNGKeyArray, shape: tuple[int, ...], bound: float) -> Array:
+    """Numbers uniform in ±bound."""
+    n = math.prod(shape)
+    return bound * _draw(key, _size(n))[:n].reshape(shape)
+
+
+def normal(key: PRNGKeyArray, shape: tuple[int, ...], std: float) -> Array:
+    """Normal numbers of standard deviation `std`."""
+    n = math.prod(shape)
+    return std * _draw_normal(key, _size(n))[:n].reshape(shape)
 
 
 def linear(in_size: int, out_size: int, *, key: PRNGKeyArray) -> eqx.nn.Linear:

@@ -1,6 +1,7 @@
 """Multilayer perceptrons."""
 
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -26,10 +27,12 @@ class MLP(eqx.Module):
     - `in_size`, `out_size`: lengths of input and output.
     - `width`: length of the hidden layers; `depth`: how many there are (0: one affine map).
     - `activation`, `final_activation`: elementwise functions.
-    - `key`: for the initial weights, uniform in ±1/sqrt(fan-in).
+    - `layer`: constructor `(in_size, out_size, *, key)` of the affine maps; by default weights and biases are uniform
+      in ±1/sqrt(fan-in).
+    - `key`: for the initial weights.
     """
 
-    layers: tuple[eqx.nn.Linear, ...]
+    layers: tuple[Any, ...]
     activation: Callable
     final_activation: Callable
 
@@ -42,6 +45,7 @@ class MLP(eqx.Module):
         *,
         activation: Callable = jax.nn.relu,
         final_activation: Callable = identity,
+        layer: Callable = eqx.nn.Linear,
         key: PRNGKeyArray,
     ):
         for name, value, least in (("in_size", in_size, 1), ("out_size", out_size, 1), ("depth", depth, 0)):
@@ -49,7 +53,7 @@ class MLP(eqx.Module):
                 raise ValueError(f"{name}={value} of an MLP must be at least {least}.")
         sizes = [in_size, *[width] * depth, out_size]
         keys = jr.split(key, len(sizes) - 1)
-        self.layers = tuple(eqx.nn.Linear(m, n, key=k) for m, n, k in zip(sizes[:-1], sizes[1:], keys, strict=True))
+        self.layers = tuple(layer(m, n, key=k) for m, n, k in zip(sizes[:-1], sizes[1:], keys, strict=True))
         self.activation = activation
         self.final_activation = final_activation
 

@@ -1,5 +1,11 @@
-"""Solutions of a given equation, with no data."""
+"""Solutions of a given equation, no data needed."""
 
+from cadlag.physics._ansatz import AbstractAnsatz as AbstractAnsatz
+from cadlag.physics._ansatz import HardDirichlet as HardDirichlet
+from cadlag.physics._ansatz import HardInitial as HardInitial
+from cadlag.physics._collocation import Collocation as Collocation
+from cadlag.physics._collocation import Observations as Observations
+from cadlag.physics._collocation import Unknowns as Unknowns
 from cadlag.physics._gp_fit import AbstractGPFit as AbstractGPFit
 from cadlag.physics._gp_fit import JointAdam as JointAdam
 from cadlag.physics._gp_fit import VariableProjection as VariableProjection
@@ -8,8 +14,42 @@ from cadlag.physics._gp_inner import Direct as Direct
 from cadlag.physics._gp_objective import GPState as GPState
 from cadlag.physics._gp_objective import LogJoint as LogJoint
 from cadlag.physics._grid_problem import GridProblem as GridProblem
-from cadlag.physics.least_squares import solve_collocation as solve_collocation
-from cadlag.physics.least_squares import solve_features as solve_features
+from cadlag.physics._loss import PhysicsLoss as PhysicsLoss
+from cadlag.physics._loss import WeightedUpdate as WeightedUpdate
+from cadlag.physics._loss import WeightState as WeightState
+from cadlag.physics._method import AbstractMethod as AbstractMethod
+from cadlag.physics._method import Task as Task
+from cadlag.physics._method import Trained as Trained
+from cadlag.physics._method import check_problem as check_problem
+from cadlag.physics._method import collocate as collocate
+from cadlag.physics._networks import mlp as mlp
+from cadlag.physics._networks import modified_mlp as modified_mlp
+from cadlag.physics._networks import siren as siren
+from cadlag.physics._phases import LBFGS as LBFGS
+from cadlag.physics._phases import AbstractPhase as AbstractPhase
+from cadlag.physics._phases import Adam as Adam
+from cadlag.physics._phases import GaussNewton as GaussNewton
+from cadlag.physics._phases import Optimise as Optimise
+from cadlag.physics._pinn import PINN as PINN
+from cadlag.physics._point_weights import AbstractPointWeights as AbstractPointWeights
+from cadlag.physics._point_weights import ResidualAttention as ResidualAttention
+from cadlag.physics._sampling import AbstractSampler as AbstractSampler
+from cadlag.physics._sampling import Batch as Batch
+from cadlag.physics._sampling import CollocationSource as CollocationSource
+from cadlag.physics._sampling import ResidualAdaptive as ResidualAdaptive
+from cadlag.physics._sampling import Sobol as Sobol
+from cadlag.physics._sampling import TensorGrid as TensorGrid
+from cadlag.physics._sampling import TimeSlices as TimeSlices
+from cadlag.physics._sampling import Uniform as Uniform
+from cadlag.physics._solution import Solution as Solution
+from cadlag.physics._weights import AbstractTermWeights as AbstractTermWeights
+from cadlag.physics._weights import FixedWeights as FixedWeights
+from cadlag.physics._weights import GradientNormWeights as GradientNormWeights
+from cadlag.physics._weights import NTKWeights as NTKWeights
+from cadlag.physics._weights import Terms as Terms
 from cadlag.physics.gp_spectral import GPSolution as GPSolution
 from cadlag.physics.gp_spectral import GPSpectral as GPSpectral
 from cadlag.physics.gp_spectral import solve_spectral as solve_spectral
+from cadlag.physics.least_squares import solve_collocation as solve_collocation
+from cadlag.physics.least_squares import solve_features as solve_features
+from cadlag.physics.solver import EquationSolver as EquationSolver

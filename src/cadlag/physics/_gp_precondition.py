@@ -42,7 +42,9 @@ def _weighted_parts(joint: LogJoint, state: GPState, u: GridField) -> list[tuple
     v, kappa = joint.weights(state)
     problem = joint.problem
     everywhere: Face = (None,) * len(u.grid.shape)
-    parts: list[tuple[Array, Terms, Face]] = [(v, terms, everywhere) for terms in linear_terms(problem.equation.residual, u)]
+    parts: list[tuple[Array, Terms, Face]] = [
+        (v, terms, everywhere) for terms in linear_terms(problem.equation.residual, u)
+    ]
     for condition, face in zip(problem.equation.conditions(), problem.faces, strict=True):
         parts += [(kappa, terms, face) for terms in linear_terms(condition.residual, u)]
     return parts

@@ -27,26 +27,33 @@ from cadlag.kernels import (
     StudentTMixture,
     spread_components,
 )
+from cadlag.physics._collocation import Unknowns
 from cadlag.physics._gp_fit import AbstractGPFit, VariableProjection
 from cadlag.physics._gp_objective import GPState, LogJoint
 from cadlag.physics._grid_problem import GridProblem
-from cadlag.train import require_x64
+from cadlag.physics._method import AbstractMethod, Task, Trained, collocate
+from cadlag.train import Ending, Outcome, require_x64
 
 
-class GPSpectral(eqx.Module):
-    """The method GP-HM with its settings; `solve_spectral(equation, grid, method)` applies it.
+class GPSpectral(AbstractMethod):
+    """The method GP-HM with its settings: `EquationSolver(equation, GPSpectral(points=400)).solve()`.
+
+    `solve_spectral(equation, grid, method)` does the same on a grid of your own and returns the process itself.
 
     **Arguments:**
 
     - `kernel`: one stationary kernel for all axes, or a tuple of one for each: where fitting starts. By default thirty
         Student-t bumps at frequencies from 0 to 20 cycles per unit, `StudentTMixture(*spread_components(30, 20.0))`.
         The top of the range must lie above the solution's frequencies; on periodic axes it is made periodic.
+    - `points`: of each axis, an integer for all; both ends are points of axes that are not periodic. At least two for
+        each period of the highest frequency.
     - `fit`: `VariableProjection()`, or the published `JointAdam()`.
     - `nugget`: on the diagonal of each axis' covariance.
     - `boundary_weight`: lambda_b, the weight of the conditions' likelihood (the paper: 200, for advection 500).
     """
 
     kernel: AbstractStationary | tuple[AbstractStationary, ...] | None = None
+    points: int | tuple[int, ...] = eqx.field(static=True, default=100)
     fit: AbstractGPFit = VariableProjection()
     nugget: float = eqx.field(static=True, default=1e-6)
     boundary_weight: float = eqx.field(static=True, default=200.0)
@@ -56,6 +63,20 @@ class GPSpectral(eqx.Module):
             raise ValueError(
                 f"GPSpectral: nugget={self.nugget}, boundary_weight={self.boundary_weight}; expected both positive."
             )
+
+    def check(self, task: Task) -> None:
+        """Raise `ValueError` for what only networks do: systems, observations, unknown coefficients, float32."""
+        if task.observations is not None or task.learn:
+            raise ValueError("GPSpectral: it takes no observations and learns no coefficients; use `PINN()` for those.")
+        if task.dtype != "float64":
+            raise ValueError("GPSpectral: its covariances need dtype='float64'.")
+        GridProblem(task.equation, Grid(task.equation.domain, self.points))
+
+    def solve(self, task: Task) -> Trained:
+        """Solve for `EquationSolver`: the kernel expansion takes the place of the network."""
+        problem, _ = collocate(task, ())
+        found = solve_spectral(task.equation, Grid(task.equation.domain, self.points), self)
+        return Trained(Unknowns(found.field), problem, found.history, Ending(Outcome.finished, self.fit.steps))
 
     def start(self, grid: Grid) -> GPState:
         """Kernels and precisions before fitting, in float64."""
@@ -134,8 +155,8 @@ def solve_spectral(
 
     - `equation`: any residual; conditions on faces where the grid has points. Linear ones take one linear solve for
         each evaluation, others Gauss-Newton steps.
-    - `grid`: its points are the collocation points. At least two for each period of the highest frequency.
-    - `method`: settings; `GPSpectral()` by default.
+    - `grid`: its points are the collocation points.
+    - `method`: settings, but for its `points`; `GPSpectral()` by default.
     - `watch`: called with (step, solution) after each of the fit's `stages`.
 
     **Returns:** the solution as a field.

@@ -38,7 +38,7 @@ def _solve(arm: str, name: str, case: Case, settings: dict[str, Any], seed: int,
     fit: Any = VariableProjection(steps=settings["steps"], stages=settings["stages"])
     if arm == "gp-published":
         fit = JointAdam(steps=settings["published_steps"], stages=20)
-    method = GPSpectral(_kernel(arm, case, settings, seed, spread), fit, boundary_weight=WEIGHT.get(name, 200.0))
+    method = GPSpectral(_kernel(arm, case, settings, seed, spread), fit=fit, boundary_weight=WEIGHT.get(name, 200.0))
     trace: list[tuple[int, float]] = []
     start = time.perf_counter()
     solution = solve_spectral(

@@ -10,6 +10,8 @@ from cadlag.solve._convert import to_stratonovich as to_stratonovich
 from cadlag.solve._euler import EulerMaruyama as EulerMaruyama
 from cadlag.solve._euler import Heun as Heun
 from cadlag.solve._euler import Milstein as Milstein
+from cadlag.solve._exponential import ETDRK4 as ETDRK4
+from cadlag.solve._exponential import IFRK4 as IFRK4
 from cadlag.solve._one_step import StepEstimate as StepEstimate
 from cadlag.solve._one_step import Tolerance as Tolerance
 from cadlag.solve._one_step import one_step as one_step
@@ -22,6 +24,8 @@ from cadlag.solve._process import NoiseKind as NoiseKind
 from cadlag.solve._reverse import reverse as reverse
 from cadlag.solve._reversible_heun import ReversibleHeun as ReversibleHeun
 from cadlag.solve._runge_kutta import RungeKutta as RungeKutta
+from cadlag.solve._semilinear import AbstractExponential as AbstractExponential
+from cadlag.solve._semilinear import Semilinear as Semilinear
 from cadlag.solve._solution import RESULTS as RESULTS
 from cadlag.solve._solution import Solution as Solution
 from cadlag.solve._solution import Stats as Stats

@@ -80,6 +80,7 @@ def check_stepper(
             "(ReversibleHeun) Reversible() or (ODE) Backsolve(). For adaptive steps, events or Backsolve() of other "
             "equations pass a Diffrax solver as stepper, or leave it out."
         )
+    _check_class(process, stepper, adjoint)
     _check_noise(process, stepper, random)
     if isinstance(adjoint, Reversible):
         if not isinstance(stepper, ReversibleHeun):
@@ -93,6 +94,17 @@ def check_stepper(
             f"`between` changes the state behind the back of {name}, which remembers the last step. Use a "
             "one-step method."
         )
+
+
+def _check_class(process: AbstractProcess, stepper: AbstractStepper, adjoint: Any) -> None:
+    name, wanted = type(stepper).__name__, stepper.processes
+    if not isinstance(process, wanted):
+        raise TypeError(
+            f"{name} takes a {wanted.__name__} process, not {type(process).__name__}: write the equation as "
+            f"{wanted.__name__}, or use Heun or a Diffrax Runge-Kutta method."
+        )
+    if wanted is not AbstractProcess and isinstance(adjoint, Backsolve):
+        raise ValueError(f"Backsolve() solves another process backwards than {name} takes; use Checkpointed().")
 
 
 def _check_noise(process: AbstractProcess, stepper: AbstractStepper, random: list[NoiseKind]) -> None:

@@ -1,5 +1,6 @@
 """Fixed steps: one `lax.scan` that costs what a hand-written one costs."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ from cadlag.solve._drivers import driver_increments, join
 from cadlag.solve._one_step import Tolerance, scaled_error, stiffness
 from cadlag.solve._process import AbstractProcess
 from cadlag.solve._reversible import reversible_loop
+from cadlag.solve._semilinear import prepare
 from cadlag.solve._solution import RESULTS, Solution, Stats, all_finite
 from cadlag.solve._stepper import AbstractStepper, Field, Step
 from cadlag.solve._tabulate import restore, tabulate
@@ -54,6 +56,9 @@ def solve_fixed(problem: FixedProblem) -> Solution:
     emit = problem.every != problem.steps
     if isinstance(problem.adjoint, Backsolve):
         return _solve_own_way(problem, *backsolve_loop(problem, emit))
+    # What depends on the widths of the steps alone leaves the loop.
+    stepper = prepare(problem.stepper, problem.process, problem.grid, problem.y0)
+    problem = dataclasses.replace(problem, stepper=stepper)
     split, tables = tabulate((problem.process, problem.args), problem.grid, problem.stepper.nodes)
     if isinstance(problem.adjoint, Reversible):
         return _solve_own_way(problem, *reversible_loop(problem, split, tables, emit))

@@ -57,8 +57,8 @@ class AbstractStepper(eqx.Module):
     To write your own: declare `noises` (kinds it converges for), `calculus` (the calculus it converges in;
     None for either), `nodes` (where in a step, as fractions, it evaluates the coefficients), `evaluations` a
     step, `needs_area`, `estimates_error`, `takes_paths` (drivers that are paths, or several), `backwards` (in time),
-    and give `init` (memory carried between steps, for one evaluation; or None) and
-    `step(field, y, state, step) → (y1, state1, error)`, with error like y or None.
+    `processes` (the class of process it takes), and give `init` (memory carried between steps, for one evaluation; or
+    None) and `step(field, y, state, step) → (y1, state1, error)`, with error like y or None.
     """
 
     noises: ClassVar[frozenset[NoiseKind]]
@@ -67,6 +67,7 @@ class AbstractStepper(eqx.Module):
     estimates_error: ClassVar[bool] = True
     takes_paths: ClassVar[bool] = True
     backwards: ClassVar[bool] = True
+    processes: ClassVar[type[AbstractProcess]] = AbstractProcess
 
     @property
     @abc.abstractmethod
