@@ -17,7 +17,7 @@ from jaxtyping import Array, Float
 
 from cadlag.equations import AbstractEquation
 from cadlag.equations._symbol import is_linear
-from cadlag.fields import AbstractField, Box, CallableField, Grid, GridField
+from cadlag.fields import AbstractField, AbstractSmooth, Box, CallableField, Grid, GridField
 from cadlag.kernels import (
     AbstractMixture,
     AbstractStationary,
@@ -76,7 +76,9 @@ class GPSpectral(AbstractMethod):
         """Solve for `EquationSolver`: the kernel expansion takes the place of the network."""
         problem, _ = collocate(task, ())
         found = solve_spectral(task.equation, Grid(task.equation.domain, self.points), self)
-        return Trained(Unknowns(found.field), problem, found.history, Ending(Outcome.finished, self.fit.steps))
+        return Trained(
+            Unknowns(ClosedForm(found.field)), problem, found.history, Ending(Outcome.finished, self.fit.steps)
+        )
 
     def start(self, grid: Grid) -> GPState:
         """Kernels and precisions before fitting, in float64."""
@@ -87,6 +89,24 @@ class GPSpectral(AbstractMethod):
         wrapped = tuple(_wrap(k, grid, name) for k, name in zip(each, grid.domain.names, strict=True))
         wrapped = jax.tree.map(lambda x: jnp.asarray(x, float) if eqx.is_inexact_array(x) else x, wrapped)
         return GPState(kernels=wrapped, log_tau=jnp.zeros(()), log_v=jnp.zeros(()))
+
+
+class ClosedForm(AbstractSmooth):
+    """A kernel expansion where a network is expected, with the derivatives it knows."""
+
+    field: KernelExpansion
+
+    def __call__(self, point: Float[Array, " d"]) -> Float[Array, ""]:
+        """The value."""
+        return self.field(point)
+
+    def along(self, point: Float[Array, " d"], place: int, order: int) -> Float[Array, ""]:
+        """A derivative along one axis."""
+        return self.field.d(self.field.domain.names[place], order)(point)
+
+    def laplacian(self, point: Float[Array, " d"], places: tuple[int, ...]) -> Float[Array, ""]:
+        """The sum of second derivatives."""
+        return jnp.sum(jnp.stack([self.along(point, place, 2) for place in places]))
 
 
 class GPSolution(AbstractField):
