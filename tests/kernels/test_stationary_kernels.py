@@ -202,7 +202,7 @@ def test_separable_is_the_kronecker_product():
 def test_scheme_and_expansion_against_the_dense_conditional_mean():
     box = Box({"x": (0.0, 1.0), "y": (0.0, 2.0)})
     grid = Grid(box, (6, 5))
-    kernels = (KERNELS["matern"], KERNELS["squared"])
+    kernels = (KERNELS["matern"], 0.5 * KERNELS["squared"])
     scheme = KernelScheme(grid, kernels, nugget=1e-4)
     u = jnp.asarray(np.random.default_rng(1).standard_normal(grid.shape))
     c1, c2 = (np.asarray(k.gram(jnp.asarray(grid.points(n)))) for k, n in zip(kernels, "xy", strict=True))
@@ -236,6 +236,13 @@ def test_scheme_and_expansion_against_the_dense_conditional_mean():
     )
     for each in (scheme, KernelScheme(grid, kernels, nugget=1e-4, explicit=[("x", 1)])):
         np.testing.assert_allclose(each.differentiate(u, grid, "x", 1), slope, rtol=1e-8, atol=1e-9)
+
+
+def test_nugget_grows_with_the_variance():
+    grid = Grid(Box({"x": (0.0, 1.0)}), 5)
+    for variance, nugget in ((0.25, 1e-3), (4.0, 4e-3)):
+        (factor,) = KernelScheme(grid, (variance * Matern(0.5),), nugget=1e-3).factors
+        np.testing.assert_allclose((factor.factor @ factor.factor.T)[2, 2], variance + nugget, rtol=1e-13)
 
 
 def test_operator_on_waves_away_from_the_edges():

@@ -15,15 +15,16 @@ from cadlag.linalg import Cholesky, apply_along, safe_cholesky
 class KernelScheme(AbstractScheme):
     """u ~ GP(0, ∏_j k_j) known on a grid: derivatives and values between are those of the conditional mean.
 
-    Along axis j, ∂^k u = K_j^(k) C_j⁻¹ u with C_j = K_j + nugget I; the other axes cancel. On uniform axes kernels are
-    evaluated once for each lag. No matrix is larger than an axis.
+    Along axis j, ∂^k u = K_j^(k) C_j⁻¹ u with C_j = K_j + nugget max(1, k_j(0)) I; the other axes cancel. On
+    uniform axes kernels are evaluated once for each lag. No matrix is larger than an axis.
 
     **Arguments:**
 
     - `grid`: where the values are.
     - `kernels`: one stationary kernel for each axis, all in the precision to work in. A periodic axis needs a
         periodic kernel, `Periodised`.
-    - `nugget`: on each diagonal.
+    - `nugget`: on each diagonal; relative to the variance where that is above one, so that no scale of the kernels
+        leaves double precision.
     - `dtype`: of the values; by default JAX's own.
     - `explicit`: (axis, order) of the derivatives whose matrices K^(k) C⁻¹ are formed and kept, for many fields or
         tangents; others solve with C for each field.
@@ -50,7 +51,8 @@ class KernelScheme(AbstractScheme):
         factors = []
         for name, kernel in zip(grid.domain.names, kernels, strict=True):
             gram = axis_matrix(kernel, grid, name, 0, dtype)
-            factors.append(safe_cholesky(gram + nugget * jnp.eye(len(gram), dtype=gram.dtype)))
+            added = nugget * jnp.maximum(gram[0, 0], 1)
+            factors.append(safe_cholesky(gram + added * jnp.eye(len(gram), dtype=gram.dtype)))
         self.factors, self.matrices = tuple(factors), {}
         self.matrices = {(axis, order): self.matrix(grid, axis, order) for axis, order in explicit}
 

@@ -61,8 +61,8 @@ class VariableProjection(AbstractGPFit):
     """
 
     steps: int = eqx.field(static=True, default=60)
-    stages: int = eqx.field(static=True, default=4)
-    noise: tuple[float, float] = eqx.field(static=True, default=(1e-2, 1e-6))
+    stages: int = eqx.field(static=True, default=3)
+    noise: tuple[float, float] = eqx.field(static=True, default=(1e-3, 1e-6))
     optimiser: Any = eqx.field(static=True, default=None)
     inner: Direct | ConjugateGradients | None = None
 

@@ -66,7 +66,7 @@ class GPHMRecipe(AbstractRecipe):
     def settings(self, preset: Preset) -> dict[str, Any]:
         """Cases, sizes of the kernels, lengths of training."""
         return {
-            "wave": 100.0, "points": None, "components": 30, "stages": 4, "scales": [1.0, 20.0, 100.0],
+            "wave": 100.0, "points": None, "components": 30, "stages": 3, "scales": [1.0, 20.0, 100.0],
             "features": 300, "network_features": 64, "width": 64, "depth": 4, "learning_rate": 1e-3,
             **SIZES[preset],
         }  # fmt: skip
