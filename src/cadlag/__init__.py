@@ -12,6 +12,7 @@ _ROOMS = (
     "linalg",
     "paths",
     "fields",
+    "kernels",
     "nn",
     "distributions",
     "metrics",

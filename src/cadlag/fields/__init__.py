@@ -3,6 +3,7 @@
 from cadlag.fields._box import Box as Box
 from cadlag.fields._callable import AbstractSmooth as AbstractSmooth
 from cadlag.fields._callable import CallableField as CallableField
+from cadlag.fields._chebyshev import Chebyshev as Chebyshev
 from cadlag.fields._field import AbstractField as AbstractField
 from cadlag.fields._field import Linear as Linear
 from cadlag.fields._field import divergence as divergence

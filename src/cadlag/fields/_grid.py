@@ -1,4 +1,4 @@
-"""Uniform grids on boxes, and fields given by their values there."""
+"""Tensor grids on boxes, uniform along each axis or not, and fields given by their values there."""
 
 import abc
 import enum
@@ -22,10 +22,11 @@ class Nodes(enum.Enum):
     ends = "both ends are points, h = length / (n - 1)"
     centres = "centres of n cells, h = length / n"
     interior = "between the ends, h = length / (n + 1)"
+    chebyshev = "(1 - cos(pi k / (n - 1))) / 2 of the length, both ends included: not uniform"
 
 
 class Grid(eqx.Module):
-    """A uniform grid on a box.
+    """A tensor grid on a box, uniform along each axis unless its nodes are Chebyshev's.
 
     **Arguments:**
 
@@ -51,19 +52,24 @@ class Grid(eqx.Module):
             )
         for name, kind in zip(domain.names, self.nodes, strict=True):
             if kind is Nodes.start and name not in domain.periodic:
-                raise ValueError(f"Grid: axis {name!r} is not periodic, so its nodes are ends, centres or interior.")
-            if kind in (Nodes.ends, Nodes.interior) and name in domain.periodic:
+                raise ValueError(f"Grid: axis {name!r} is not periodic, so its nodes are anything but start.")
+            if kind in (Nodes.ends, Nodes.interior, Nodes.chebyshev) and name in domain.periodic:
                 raise ValueError(f"Grid: axis {name!r} is periodic, so its nodes are start or centres.")
 
     def spacing(self, axis: str) -> float:
         """Distance h of neighbours on an axis."""
         i = self.domain.axis(axis)
+        if self.nodes[i] is Nodes.chebyshev:
+            raise ValueError(f"axis {axis!r} has Chebyshev's nodes, which are not uniform: there is no one spacing.")
         intervals = {Nodes.ends: -1, Nodes.interior: 1}.get(self.nodes[i], 0)
         return self.domain.lengths[i] / (self.shape[i] + intervals)
 
     def points(self, axis: str) -> np.ndarray:
         """Coordinates of an axis in float64, shape (n,)."""
         i = self.domain.axis(axis)
+        if self.nodes[i] is Nodes.chebyshev:
+            n = self.shape[i]
+            return self.domain.lower[i] + self.domain.lengths[i] * np.sin(np.pi * np.arange(n) / (2 * n - 2)) ** 2
         offset = {Nodes.centres: 0.5, Nodes.interior: 1.0}.get(self.nodes[i], 0.0)
         return self.domain.lower[i] + self.spacing(axis) * (np.arange(self.shape[i]) + offset)
 
@@ -71,12 +77,37 @@ class Grid(eqx.Module):
         """Coordinates of all points in float64, one array of the grid's shape for each axis."""
         return tuple(np.meshgrid(*(self.points(name) for name in self.domain.names), indexing="ij"))
 
+    def weights(self, axis: str) -> np.ndarray:
+        """Weights (n,) of the integral along an axis: trapezoids where both ends are points, Clenshaw and Curtis's on
+        Chebyshev's nodes, equal ones elsewhere.
+        """
+        i = self.domain.axis(axis)
+        if self.nodes[i] is Nodes.chebyshev:
+            return self.domain.lengths[i] / 2 * _clenshaw_curtis(self.shape[i])
+        w = np.full(self.shape[i], self.spacing(axis))
+        if self.nodes[i] is Nodes.ends:
+            w[[0, -1]] *= 0.5
+        return w
+
     def wavenumbers(self, axis: str, *, real: bool = False) -> np.ndarray:
         """Angular wavenumbers 2 pi j / length of a periodic axis in the order of `numpy.fft`; `real`: half of them."""
         i = self.domain.axis(axis)
         if axis not in self.domain.periodic:
             raise ValueError(f"axis {axis!r} is not periodic, so it has no wavenumbers; use finite differences there.")
         return 2 * np.pi * (np.fft.rfftfreq if real else np.fft.fftfreq)(self.shape[i], self.spacing(axis))
+
+
+def _clenshaw_curtis(n: int) -> np.ndarray:
+    """Weights on [-1, 1]: the integrals 2 / (1 - k²) of the even Chebyshev polynomials, by a cosine transform."""
+    k = np.arange(0, n, 2)
+    moments = 2.0 / (1.0 - k**2)
+    moments[0] /= 2
+    if n % 2:
+        moments[-1] /= 2
+    angles = np.pi * np.arange(n) / (n - 1)
+    w = 2.0 / (n - 1) * np.cos(np.outer(angles, k)) @ moments
+    w[[0, -1]] /= 2
+    return w
 
 
 def along(vector: np.ndarray, ndim: int, axis: int) -> np.ndarray:
@@ -159,12 +190,10 @@ class GridField(AbstractField):
         return self.scheme.interpolate(self.values, self.grid, point)
 
     def integral(self) -> Float[Array, "..."]:
-        """Integral over the box, one number for each component: trapezoids where both ends are points."""
+        """Integral over the box by the grid's weights, one number for each component."""
         weights = jnp.ones((1,) * self.values.ndim, self.values.dtype)
         for i, name in enumerate(self.domain.names):
-            w = np.full(self.grid.shape[i], self.grid.spacing(name))
-            if self.grid.nodes[i] is Nodes.ends:
-                w[[0, -1]] *= 0.5
+            w = self.grid.weights(name)
             weights = weights * jnp.asarray(along(w, self.values.ndim, i - len(self.grid.shape)), self.values.dtype)
         axes = tuple(range(-len(self.grid.shape), 0))
         return jnp.sum(self.values * weights, axis=axes)

@@ -6,6 +6,14 @@ from cadlag.physics._ansatz import HardInitial as HardInitial
 from cadlag.physics._collocation import Collocation as Collocation
 from cadlag.physics._collocation import Observations as Observations
 from cadlag.physics._collocation import Unknowns as Unknowns
+from cadlag.physics._gp_fit import AbstractGPFit as AbstractGPFit
+from cadlag.physics._gp_fit import JointAdam as JointAdam
+from cadlag.physics._gp_fit import VariableProjection as VariableProjection
+from cadlag.physics._gp_inner import ConjugateGradients as ConjugateGradients
+from cadlag.physics._gp_inner import Direct as Direct
+from cadlag.physics._gp_objective import GPState as GPState
+from cadlag.physics._gp_objective import LogJoint as LogJoint
+from cadlag.physics._grid_problem import GridProblem as GridProblem
 from cadlag.physics._loss import PhysicsLoss as PhysicsLoss
 from cadlag.physics._loss import WeightedUpdate as WeightedUpdate
 from cadlag.physics._loss import WeightState as WeightState
@@ -41,4 +49,9 @@ from cadlag.physics._weights import GradientNormWeights as GradientNormWeights
 from cadlag.physics._weights import NTKWeights as NTKWeights
 from cadlag.physics._weights import Terms as Terms
 from cadlag.physics.gaussians import gaussians as gaussians
+from cadlag.physics.gp_spectral import GPSolution as GPSolution
+from cadlag.physics.gp_spectral import GPSpectral as GPSpectral
+from cadlag.physics.gp_spectral import solve_spectral as solve_spectral
+from cadlag.physics.least_squares import solve_collocation as solve_collocation
+from cadlag.physics.least_squares import solve_features as solve_features
 from cadlag.physics.solver import EquationSolver as EquationSolver
