@@ -6,8 +6,8 @@ import pathlib
 
 HERE = pathlib.Path(__file__).parent
 ROOMS = (
-    "linalg", "paths", "fields", "nn", "distributions", "metrics", "data", "solve", "diffusion", "equations", "train",
-    "series", "generate", "physics", "recipes", "report", "cli",
+    "linalg", "paths", "fields", "kernels", "nn", "distributions", "metrics", "data", "solve", "diffusion", "equations",
+    "train", "series", "generate", "physics", "recipes", "report", "cli",
 )  # fmt: skip
 
 

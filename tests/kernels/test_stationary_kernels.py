@@ -67,7 +67,7 @@ def test_derivatives_against_differences_of_the_order_below(name):
     kernel = KERNELS[name]
     highest = 4 if kernel.smoothness is None else kernel.smoothness
     tau, h = jnp.asarray([-1.7, -0.31, 0.12, 0.9]), 1e-3
-    stencil = jnp.asarray([-3.0, -2, -1, 0, 1, 2, 3])[:, None] * h + tau
+    stencil = jnp.asarray([-3.0, -2, -1, 0, 1, 2, 3])[:, None] * h + tau[None, :]
     values = jax.jit(lambda t: [kernel.lag(t, order) for order in range(highest + 1)])(stencil)
     for order in range(1, highest + 1):
         # Sixth-order central differences, none of which crosses zero: the error is (2 pi 3 h)^6 k.

@@ -186,4 +186,8 @@ def scales(joint: LogJoint, state: GPState) -> tuple[float, float]:
 
     (f, b), (drawn_f, drawn_b) = ([float(x) for x in pair] for pair in squares(state))
     ratio = drawn_f / drawn_b if drawn_b > 0 else 1.0
-    return max(f, b * ratio), max(b, f / ratio)
+    sizes = max(f, b * ratio), max(b, f / ratio)
+    if not np.isfinite(sizes).all():
+        raise FloatingPointError("the residual of zero values is not finite; look at the source and boundary values.")
+    # Where all is zero so is the solution, whatever the noise.
+    return sizes[0] or 1.0, sizes[1] or 1.0

@@ -34,12 +34,12 @@ SIZES: dict[Preset, dict[str, Any]] = {
         "cases": ["sin100"], "wave": 10.0, "points": 40, "components": 6, "steps": 4, "stages": 2,
         "published_steps": 20, "network_steps": 20,
     },
-    Preset.QUICK: {"cases": ["sin100"], "steps": 60, "published_steps": 500, "network_steps": 2500},
+    Preset.QUICK: {"cases": ["sin100"], "steps": 90, "published_steps": 500, "network_steps": 2500},
     Preset.STANDARD: {
-        "cases": MANY, "steps": 80, "published_steps": 4000, "network_steps": 10_000, "sides": [100, 316, 1000],
+        "cases": MANY, "steps": 120, "published_steps": 4000, "network_steps": 10_000, "sides": [100, 316, 1000],
     },
     Preset.GPU: {
-        "cases": [*MANY, "sin100-2d"], "steps": 120, "published_steps": 20_000, "network_steps": 50_000,
+        "cases": [*MANY, "sin100-2d"], "steps": 180, "published_steps": 20_000, "network_steps": 50_000,
         "sides": [100, 316, 1000],
     },
 }  # fmt: skip
