@@ -156,6 +156,17 @@ def test_fit_and_predict_hand_their_arguments_on(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().err == "cadlag: column 'x' is missing from new.csv\n"
 
 
+def test_solve_hands_its_arguments_on(monkeypatch, capsys):
+    calls = {}
+    fake = types.SimpleNamespace(solve_file=lambda **keywords: calls.update(keywords))
+    monkeypatch.setitem(sys.modules, "cadlag.physics._files", fake)
+    assert main(["solve", "heat", "--set", "nu=0.1", "--set", "k=2", "--double", "-o", "folder"]) == 0
+    assert calls == {
+        "equation": "heat", "method": "network", "settings": ("nu=0.1", "k=2"), "steps": None, "points": None,
+        "double": True, "seed": 0, "out": pathlib.Path("folder"),
+    }  # fmt: skip
+
+
 def test_fit_generate_and_sample_hand_their_arguments_on(tmp_path, monkeypatch, capsys):
     calls = {}
 

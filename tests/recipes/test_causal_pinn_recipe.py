@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cadlag.recipes import Verdict
+from cadlag.recipes import Preset, Verdict
 from cadlag.recipes._causal_pinn_studies import point_weights
 from cadlag.recipes.causal_pinn import CausalPINNRecipe
 
@@ -39,6 +39,18 @@ def test_tables_and_pictures(tmp_path):
     assert len(recipe.pictures(figures(True), tmp_path)) == 2
     assert all(c.verdict is Verdict.NOT_MEASURED for c in recipe.judge({}))
     assert (recipe.tables({}), recipe.pictures({}, tmp_path)) == ([], [])
+
+
+def test_one_equation_alone(tmp_path):
+    recipe = CausalPINNRecipe(equation="allen-cahn")
+    assert set(recipe.settings(Preset.QUICK)["problems"]) == {"allen-cahn"}
+    assert {arm.name for arm in recipe.arms(Preset.QUICK)} == set(figures(True))
+    alone = {a: {s: {"allen-cahn": f["allen-cahn"]} for s, f in by.items()} for a, by in figures(True).items()}
+    measured = {c.id for c in recipe.judge(alone) if c.verdict is not Verdict.NOT_MEASURED}
+    assert measured == {"allen-cahn", *(f"allen-cahn-{a}" for a in ("plain", "heavier-start", "adaptive"))}
+    assert [p.name for p in recipe.pictures(alone, tmp_path)] == ["loss"]
+    with pytest.raises(ValueError, match="one of lorenz, allen-cahn, convection"):
+        CausalPINNRecipe(equation="heat")
 
 
 def test_the_placebo_has_the_weights_of_another_order():

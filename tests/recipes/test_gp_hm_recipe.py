@@ -53,6 +53,16 @@ def test_tables_and_pictures_of_made_up_figures(tmp_path):
     assert [p.name for p in recipe.pictures(figures(True), tmp_path)] == ["steps", "spectrum"]
 
 
+def test_one_equation_alone(tmp_path):
+    recipe = GPHMRecipe(equation="xsin200")
+    assert recipe.settings(Preset.QUICK)["cases"] == ["xsin200"]
+    case = next(iter(figures(True)["gp-hm"].values()))["cases"]["xsin200"]
+    alone = {"gp-hm": {s: {"cases": {"xsin200": case}} for s in SEEDS}, "chebyshev": {0: {"cases": {}}}}
+    assert [c.id for c in recipe.judge(alone) if c.verdict is not Verdict.NOT_MEASURED] == ["growing"]
+    assert [t.title for t in recipe.tables(alone)] == ["Solutions: xsin200", "Last error and best error: xsin200"]
+    assert [p.name for p in recipe.pictures(alone, tmp_path)] == ["steps", "spectrum"]
+
+
 def test_nothing_measured_lists_every_claim(tmp_path):
     recipe = GPHMRecipe()
     assert all(c.verdict is Verdict.NOT_MEASURED for c in recipe.judge({}))

@@ -75,6 +75,11 @@ def test_running_again_measures_nothing_and_judges_the_same(finished):
     assert again.wall_seconds >= finished.wall_seconds
 
 
+def test_a_recipe_with_one_subject_takes_no_equation(tmp_path):
+    with pytest.raises(ValueError, match="--equation heat is not known to tiny"):
+        run(SOURCE, preset="smoke", out=tmp_path / "r", equation="heat")
+
+
 def test_more_seeds_are_added_to_a_finished_run(tmp_path):
     run(SOURCE, preset="smoke", out=tmp_path / "r", seeds=1)
     events = []

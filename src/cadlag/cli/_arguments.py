@@ -43,6 +43,8 @@ class RunArguments:
     """Run folder; runs/NAME-PRESET if not given."""
     data: pathlib.Path | None = None
     """Data the recipe cannot bring itself."""
+    equation: str | None = None
+    """Measure on this equation alone, where the recipe knows several: causal-pinn, gp-hm, pig."""
     workers: int | None = None
     """Processes at once; the number of cores if not given."""
     cluster: str | None = None
@@ -185,6 +187,33 @@ class PredictArguments:
     """Show the traceback of an error."""
 
 
+@dataclasses.dataclass(frozen=True)
+class SolveArguments:
+    """Solve an equation without data.
+
+    cadlag solve burgers-walls --set nu=0.01; your own: cadlag solve mine.py:equation
+    """
+
+    equation: tyro.conf.Positional[str]
+    """advection, allen-cahn, burgers, heat, helmholtz, … (a wrong name lists all), or FILE.py:NAME of your own."""
+    method: Literal["network", "fourier", "gaussians", "gp", "simulate"] = "network"
+    """network; fourier: on random Fourier features; gaussians that move; gp: a Gaussian process; simulate."""
+    settings: Annotated[tuple[str, ...], tyro.conf.arg(name="set"), tyro.conf.UseAppendAction] = ()
+    """A number of the equation, NAME=VALUE; may be given again."""
+    steps: int | None = None
+    """Training steps, 5000 if not given."""
+    points: int | None = None
+    """Collocation points of a step, or points of each axis for gp and simulate."""
+    double: bool = False
+    """Work in double precision; gp and simulate always do."""
+    seed: int = 0
+    """Seed of initial weights and points."""
+    out: Annotated[pathlib.Path | None, tyro.conf.arg(aliases=["-o"])] = None
+    """Folder for values, picture and figures; runs/solve-EQUATION if not given."""
+    debug: bool = False
+    """Show the traceback of an error."""
+
+
 Command = (
     Annotated[ListArguments, tyro.conf.subcommand("list")]
     | Annotated[RunArguments, tyro.conf.subcommand("run")]
@@ -192,4 +221,5 @@ Command = (
     | Annotated[FitArguments, tyro.conf.subcommand("fit")]
     | Annotated[PredictArguments, tyro.conf.subcommand("predict")]
     | Annotated[SampleArguments, tyro.conf.subcommand("sample")]
+    | Annotated[SolveArguments, tyro.conf.subcommand("solve")]
 )

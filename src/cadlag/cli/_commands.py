@@ -17,6 +17,7 @@ from ._arguments import (
     PredictArguments,
     RunArguments,
     SampleArguments,
+    SolveArguments,
     VerifyArguments,
 )
 from ._show import make_progress, show_systems, show_verdicts
@@ -53,6 +54,7 @@ def _run(arguments: RunArguments, *, quiet: bool) -> tuple[RunReport, pathlib.Pa
             seeds=arguments.seeds,
             out=arguments.out,
             data=arguments.data,
+            equation=arguments.equation,
             workers=arguments.workers,
             cluster=arguments.cluster,
             progress=progress,
@@ -119,9 +121,14 @@ def sample(arguments: SampleArguments) -> int:
     return _files("generate", "sample_file", arguments, arguments.run)
 
 
-def _files(wing: str, function: str, arguments: Any, needed: pathlib.Path) -> int:
+def solve(arguments: SolveArguments) -> int:
+    """`cadlag solve`."""
+    return _files("physics", "solve_file", arguments)
+
+
+def _files(wing: str, function: str, arguments: Any, needed: pathlib.Path | None = None) -> int:
     """Call a file function of a wing; it returns text to show, or `None`."""
-    if not needed.exists():
+    if needed is not None and not needed.exists():
         raise ValueError(f"{needed} does not exist.")
     keywords = {key: value for key, value in vars(arguments).items() if key != "debug"}
     result = getattr(importlib.import_module(f"cadlag.{wing}._files"), function)(**keywords)

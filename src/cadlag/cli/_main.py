@@ -15,6 +15,7 @@ from ._arguments import (
     PredictArguments,
     RunArguments,
     SampleArguments,
+    SolveArguments,
     VerifyArguments,
 )
 
@@ -25,6 +26,7 @@ _COMMANDS = {
     FitArguments: _commands.fit,
     PredictArguments: _commands.predict,
     SampleArguments: _commands.sample,
+    SolveArguments: _commands.solve,
 }
 _ABOUT = "Learn, solve and understand continuous dynamics, and find out which published claims hold."
 

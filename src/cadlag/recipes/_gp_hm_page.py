@@ -24,17 +24,19 @@ def tables(figures: Figures) -> list[Table]:
         ]
         note = "Relative L2 error at the end; seconds with compiling. Of several starts or scales the best one."
         made.append(Table(f"Solutions: {case}", ("solver", "error", "seconds"), rows, note))
+    first = cases[0] if cases else ""
     rows = [
-        [arm, _each(figures, arm, "sin100", "error"), _each(figures, arm, "sin100", "best")]
+        [arm, _each(figures, arm, first, "error"), _each(figures, arm, first, "best")]
         for arm in measured
-        if _each(figures, arm, "sin100", "best")
+        if _each(figures, arm, first, "best")
     ]
     if rows:
         note = (
             "The paper reports the least error of twenty evaluations on the test points; here, of the stages or twenty."
         )
-        made.append(Table("Last error and best error: sin100", ("solver", "last", "best"), rows, note))
-    made += [_scales(figures, arm) for arm in ("rff-pinn", "rff-least-squares") if figures.get(arm)]
+        made.append(Table(f"Last error and best error: {first}", ("solver", "last", "best"), rows, note))
+    scaled = [arm for arm in ("rff-pinn", "rff-least-squares") if figures.get(arm)]
+    made += [_scales(figures, arm, first) for arm in scaled if _each(figures, arm, first, "scales")]
     if figures.get("scaling"):
         seeds = list(figures["scaling"].values())
         rows = [[points, [f["seconds"][points] for f in seeds]] for points in seeds[0]["seconds"]]
@@ -44,28 +46,30 @@ def tables(figures: Figures) -> list[Table]:
 
 def pictures(figures: Figures) -> list[Picture]:
     """Errors over steps, the spectrum of the first seed."""
-    lines, made = [], []
+    lines, made, case = [], [], ""
     for arm in ("gp-hm", "gp-published"):
         for seeds in [figures[arm]] if figures.get(arm) else []:
-            trace = next(iter(seeds.values()))["cases"]["sin100"]["trace"]
+            case, found = next(iter(next(iter(seeds.values()))["cases"].items()))
+            trace = found["trace"]
             lines.append(Line(arm, trace["step"], trace["error"], role="ours" if arm == "gp-hm" else "baseline"))
     if lines:
-        caption = "Error on sin(100 x) over steps, first seed: L-BFGS on the kernel, and Adam on everything."
+        caption = f"Error on {case} over steps, first seed: L-BFGS on the kernel, and Adam on everything."
         made.append(Curves("steps", caption, lines, "step", "relative error", log_x=True, log_y=True))
     for seeds in [figures["gp-hm"]] if figures.get("gp-hm") else []:
-        spectrum: Any = next(iter(seeds.values()))["cases"]["sin100"]["spectrum"]
+        case, found = next(iter(next(iter(seeds.values()))["cases"].items()))
+        spectrum: Any = found["spectrum"]
         labels = [f"{f:.2f} cycles" for f in spectrum["frequency"]]
-        caption = "Share of the weight of the eight heaviest components on sin(100 x), first seed."
+        caption = f"Share of the weight of the eight heaviest components on {case}, first seed."
         made.append(Bars("spectrum", caption, labels, spectrum["share"], "share of the weight"))
     return made
 
 
-def _each(figures: Figures, arm: str, case: str, key: str) -> list[float]:
+def _each(figures: Figures, arm: str, case: str, key: str) -> list[Any]:
     found = [f["cases"].get(case, {}).get(key) for f in figures[arm].values()]
     return [value for value in found if value is not None]
 
 
-def _scales(figures: Figures, arm: str) -> Table:
-    seeds = [f["cases"]["sin100"]["scales"] for f in figures[arm].values()]
+def _scales(figures: Figures, arm: str, case: str) -> Table:
+    seeds = _each(figures, arm, case, "scales")
     rows = [[scale, [by[scale] for by in seeds]] for scale in seeds[0]]
-    return Table(f"Scales of {arm}: sin100", ("scale, radians per unit", "error"), rows)
+    return Table(f"Scales of {arm}: {case}", ("scale, radians per unit", "error"), rows)

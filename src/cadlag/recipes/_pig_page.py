@@ -16,7 +16,8 @@ def tables(figures: Figures, labels: dict[str, str]) -> list[Table]:
 
 def pictures(figures: Figures, labels: dict[str, str]) -> list[Picture]:
     """From the first seed of each arm."""
-    first = {arm: next(iter(seeds.values()))["helmholtz"] for arm, seeds in figures.items() if seeds}
+    seeds = {arm: next(iter(found.values())) for arm, found in figures.items() if found}
+    first = {arm: found["helmholtz"] for arm, found in seeds.items() if "helmholtz" in found}
     if not first:
         return []
     made: list[Picture] = [

@@ -72,8 +72,9 @@ class AbstractRecipe(abc.ABC):
 
     The other methods have defaults made to be replaced: `seeds`, `settings` (hyper-parameters; they go to
     `config.json`, and a run folder is only resumed under equal settings), `group`, `tables`, `pictures`. The
-    constructor takes `data` (what `--data` named, or `None`) and nothing else. A module of `cadlag.recipes`
-    that holds a recipe binds its class to `RECIPE`; elsewhere it is named as "module:Class".
+    constructor takes `data` (what `--data` named, or `None`) and `equation` (what `--equation` named) and nothing
+    else; a recipe that can be run on one equation alone lists those it knows in `equations`. A module of
+    `cadlag.recipes` that holds a recipe binds its class to `RECIPE`; elsewhere it is named as "module:Class".
     """
 
     name: ClassVar[str]
@@ -81,9 +82,13 @@ class AbstractRecipe(abc.ABC):
     summary: ClassVar[str] = ""
     precision: ClassVar[Literal[32, 64]] = 32
     bibtex: ClassVar[str] = ""
+    equations: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, data: pathlib.Path | None = None):
-        self.data = data
+    def __init__(self, data: pathlib.Path | None = None, equation: str | None = None):
+        if equation is not None and equation not in self.equations:
+            known = f"one of {', '.join(self.equations)}" if self.equations else "none, for it has one subject only"
+            raise ValueError(f"--equation {equation} is not known to {self.name}; expected {known}.")
+        self.data, self.equation = data, equation
 
     @abc.abstractmethod
     def arms(self, preset: Preset) -> tuple[Arm, ...]:

@@ -44,6 +44,9 @@ def make_config(
         "settings": settings,
         "data": _data(recipe.data),
     }
+    # Left out where there is none, so that folders of earlier runs can be gone on with.
+    if recipe.equation is not None:
+        same["equation"] = recipe.equation
     return {
         "format": FORMAT,
         **same,
@@ -70,6 +73,8 @@ def command(source: str, preset: Preset, seeds: Sequence[int], recipe: AbstractR
         words += ["--seeds", str(len(seeds))]
     if recipe.data is not None:
         words += ["--data", str(recipe.data)]
+    if recipe.equation is not None:
+        words += ["--equation", recipe.equation]
     return " ".join(words)
 
 
@@ -93,8 +98,8 @@ def check_same(out: pathlib.Path, config: dict[str, Any]) -> None:
         raise ValueError(f"{path} is from another version of Cadlag; start in another folder with --out.")
     if old.get("settings_hash") == config["settings_hash"]:
         return
-    parts = ("recipe", "preset", "precision", "settings", "data")
-    changed = [key for key in parts if old.get(key) != config[key]]
+    parts = ("recipe", "preset", "precision", "settings", "data", "equation")
+    changed = [key for key in parts if old.get(key) != config.get(key)]
     raise ValueError(
         f"{out} holds a run that differs in {', '.join(changed) or 'configuration'} "
         f"({old.get('recipe')}, preset {old.get('preset')}), so its figures cannot be mixed with this one's. "

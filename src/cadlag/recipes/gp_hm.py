@@ -49,6 +49,7 @@ class GPHMRecipe(AbstractRecipe):
     """High frequencies and several scales, with the baselines that also solve them."""
 
     name = "gp-hm"
+    equations = (*MANY, "sin100-2d")
     title = "Gaussian processes for high-frequency and multi-scale equations"
     summary = "A Gaussian process with a learnt spectrum solves oscillating equations and shows their frequencies."
     precision = 64
@@ -68,7 +69,7 @@ class GPHMRecipe(AbstractRecipe):
         return {
             "wave": 100.0, "points": None, "components": 30, "stages": 3, "scales": [1.0, 20.0, 100.0],
             "features": 300, "network_features": 64, "width": 64, "depth": 4, "learning_rate": 1e-3,
-            **SIZES[preset],
+            **SIZES[preset], **({} if self.equation is None else {"cases": [self.equation]}),
         }  # fmt: skip
 
     def measure(self, arm: Arm, preset: Preset, seed: int, out: pathlib.Path) -> dict[str, Any]:

@@ -47,6 +47,7 @@ class PIGRecipe(AbstractRecipe):
     """Gaussians against perceptrons, moving against frozen, with a head against without, at equal time."""
 
     name = "pig"
+    equations = ("helmholtz", "klein-gordon")
     title = "Physics-informed Gaussians"
     summary = "Solutions as sums of Gaussians that move to where they are needed."
     bibtex = (
@@ -61,7 +62,10 @@ class PIGRecipe(AbstractRecipe):
 
     def settings(self, preset: Preset) -> dict[str, Any]:
         """Seconds of training, points, Gaussians in each sum."""
-        return {**SIZES[preset], "width": 0.1, "faces": 400, "training": {k: list(v) for k, v in TRAINING.items()}}
+        sizes = SIZES[preset]
+        if self.equation is not None:
+            sizes = {**sizes, "problems": [self.equation]}
+        return {**sizes, "width": 0.1, "faces": 400, "training": {k: list(v) for k, v in TRAINING.items()}}
 
     def measure(self, arm: Arm, preset: Preset, seed: int, out: pathlib.Path) -> dict[str, Any]:
         """Each problem in turn."""
