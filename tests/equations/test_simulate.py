@@ -60,6 +60,35 @@ def test_the_soliton_is_of_order_four_and_keeps_its_integrals():
     np.testing.assert_allclose(square, 2 / 3 * 2**1.5, rtol=1e-6)
 
 
+def test_two_solitons_pass_through_each_other():
+    """The faster is ahead by (2/√c1) ln((√c1 + √c2)/(√c1 - √c2)) afterwards, the slower behind by the same with √c2."""
+    line = Box({"x": (0.0, 50.0)}, periodic="x")
+    single = lambda x, c, x0: c / 2 / jnp.cosh(np.sqrt(c) / 2 * (x - x0)) ** 2
+    equation = KortewegDeVries(space=line, time=(0.0, 8.0), u0=lambda x: single(x, 4.0, 9.0) + single(x, 1.0, 21.0))
+    end = simulate(equation, Grid(line, 256), [0.0, 8.0], step=0.01).values[-1]
+    x = Grid(line, 256).points("x")
+    places = (9 + 4 * 8 + np.log(3), 21 + 8 - 2 * np.log(3))
+    expected = single(x, 4.0, places[0]) + single(x, 1.0, places[1])
+    # The tails overlap by exp(-12) at the start; without the shifts the error is of the size of the solitons.
+    np.testing.assert_allclose(end, expected, atol=5e-3)
+
+
+def test_neighbours_on_the_attractor_part_at_the_known_rate():
+    """The largest Lyapunov exponent of Kuramoto-Sivashinsky on a line of length 64, about 0.08: band 0.06 to 0.10."""
+    equation = KuramotoSivashinsky(space=Box({"x": (0.0, 64.0)}, periodic="x"))
+    grid = Grid(equation.space, 96)
+    x = jnp.asarray(grid.points("x")) / 64 * 2 * np.pi
+    starts = jnp.stack([jnp.cos(x + k) + 0.3 * jnp.sin(2 * x + k * k) + 0.1 * jnp.cos(3 * x) for k in range(12)])
+    run = lambda u0, ts: jax.vmap(lambda u: simulate(equation, grid, ts, u0=u, step=0.1).values)(u0)
+    settled = run(starts, [0.0, 120.0])[:, -1]
+    near = settled * (1 + 1e-8 * jnp.cos(3 * x)[None])
+    both = run(jnp.concatenate([settled, near]), np.linspace(0.0, 120.0, 7))
+    distance = jnp.mean(jnp.log(jnp.linalg.norm(both[:12] - both[12:], axis=-1)), axis=0)
+    # From 40 on, when the fastest direction has won. Twelve runs over 80 units spread by about 0.01.
+    rate = np.polyfit(np.linspace(0.0, 120.0, 7)[2:], distance[2:], 1)[0]
+    assert 0.06 < rate < 0.10
+
+
 def test_kuramoto_sivashinsky_rises_to_order_four_and_keeps_its_mean():
     equation = KuramotoSivashinsky()
     grid = Grid(equation.space, 128)

@@ -7,6 +7,7 @@ import pytest
 
 from cadlag.fields import CallableField
 from cadlag.recipes import Preset, Verdict
+from cadlag.recipes._gp_hm_baselines import baseline
 from cadlag.recipes._gp_hm_problems import SIZES, make, relative_error
 from cadlag.recipes._gp_hm_studies import _kernel
 from cadlag.recipes.gp_hm import ARMS, MANY, GPHMRecipe
@@ -105,6 +106,14 @@ def test_relative_error_of_the_solution_and_of_zero():
     exact = lambda *axes: case.equation.exact(*jnp.meshgrid(*axes, indexing="ij"))
     assert relative_error(case, exact) == 0
     np.testing.assert_allclose(relative_error(case, lambda *axes: 0 * exact(*axes)), 1.0)
+
+
+def test_networks_are_trained_and_their_best_scale_counts():
+    recipe = GPHMRecipe()
+    settings = {**recipe.settings(Preset.SMOKE), "scales": [1.0, 5.0], "width": 8, "depth": 1, "network_features": 4}
+    found = baseline("rff-pinn", settings, 100)["cases"]["sin100"]
+    assert found["error"] == min(found["scales"].values()) < 3
+    assert found["curve"][-1] < found["curve"][0]
 
 
 def test_advection_has_values_on_all_four_sides():

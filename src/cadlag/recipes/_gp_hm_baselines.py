@@ -70,6 +70,7 @@ def network(case: Case, settings: dict[str, Any], seed: int, scale: float | None
     Single precision; Adam with a cosine schedule on the mean squares of the residual, relative to the source's, and of
     the conditions, weighted by 100.
     """
+    import equinox as eqx
     import jax
     import jax.numpy as jnp
     import optax
@@ -106,20 +107,8 @@ def network(case: Case, settings: dict[str, Any], seed: int, scale: float | None
     schedule = optax.cosine_decay_schedule(settings["learning_rate"], settings["network_steps"])
     update = gradient(loss, optax.adam(schedule))
     state = update.init(net, jax.random.key(0))
-    run = jax.jit(lambda arrays: minimise(update, _join(arrays, state), None, settings["network_steps"], key=keys[0]))
-    state, infos = run(_arrays(state))
+    train = eqx.filter_jit(lambda state: minimise(update, state, None, settings["network_steps"], key=keys[0]))
+    state, infos = train(state)
     found = field(state.unknowns)
     error = relative_error(case, lambda x: jax.vmap(found)(x.astype(jnp.float32)[:, None]))
     return {"error": error, "seconds": time.perf_counter() - start, "curve": thin(infos["loss"])}
-
-
-def _arrays(tree: Any) -> Any:
-    import equinox as eqx
-
-    return eqx.filter(tree, eqx.is_array)
-
-
-def _join(arrays: Any, tree: Any) -> Any:
-    import equinox as eqx
-
-    return eqx.combine(arrays, eqx.filter(tree, eqx.is_array, inverse=True))
