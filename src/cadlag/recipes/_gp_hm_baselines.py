@@ -45,7 +45,10 @@ def chebyshev(case: Case) -> dict[str, Any]:
 
 
 def least_squares(case: Case, settings: dict[str, Any], seed: int, scale: float) -> dict[str, Any]:
-    """Least squares in cosines and sines of random frequencies, at the points of the process."""
+    """Least squares in cosines and sines of random frequencies, at twice as many points as there are of these.
+
+    With as many points as the process has, frequencies beyond what those resolve fit them and swing between.
+    """
     import jax
     import jax.numpy as jnp
 
@@ -58,7 +61,7 @@ def least_squares(case: Case, settings: dict[str, Any], seed: int, scale: float)
     def features(p: Any) -> Any:
         return jnp.concatenate([jnp.cos(frequencies * p[0]), jnp.sin(frequencies * p[0])])
 
-    points = jnp.asarray(Grid(case.equation.domain, case.points).points("x"))[:, None]
+    points = jnp.asarray(Grid(case.equation.domain, 2 * settings["features"]).points("x"))[:, None]
     found = solve_features(case.equation, features, points)
     error = relative_error(case, lambda x: jax.vmap(found)(x[:, None]))
     return {"error": error, "seconds": time.perf_counter() - start}

@@ -32,7 +32,7 @@ MANY = ["sin100", "sin6cos100", "xsin200", "three-scales", "sin500", "allen-cahn
 SIZES: dict[Preset, dict[str, Any]] = {
     Preset.SMOKE: {
         "cases": ["sin100"], "wave": 10.0, "points": 40, "components": 6, "steps": 4, "stages": 2,
-        "published_steps": 20, "network_steps": 20,
+        "published_steps": 20, "network_steps": 20, "features": 40,
     },
     Preset.QUICK: {"cases": ["sin100"], "steps": 90, "published_steps": 500, "network_steps": 2500},
     Preset.STANDARD: {
@@ -68,7 +68,7 @@ class GPHMRecipe(AbstractRecipe):
         """Cases, sizes of the kernels, lengths of training."""
         return {
             "wave": 100.0, "points": None, "components": 30, "stages": 3, "scales": [1.0, 20.0, 100.0],
-            "features": 300, "network_features": 64, "width": 64, "depth": 4, "learning_rate": 1e-3,
+            "features": 600, "network_features": 64, "width": 64, "depth": 4, "learning_rate": 1e-3,
             **SIZES[preset], **({} if self.equation is None else {"cases": [self.equation]}),
         }  # fmt: skip
 
