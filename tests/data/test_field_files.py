@@ -291,6 +291,20 @@ def test_named_dims_that_do_not_go_together(tmp_path):
     np.testing.assert_array_equal(found.values[0, :, 0], PLANE[0])
 
 
+def test_packed_netcdf_is_unpacked(tmp_path):
+    """Integers with a scale, in NetCDF 4 and in NetCDF 3, which is not HDF5."""
+    data = xarray.Dataset({"u": (("n", "time", "x"), np.round(LINE.astype(float), 1))}, {"time": AT_T})
+    packed = {"u": {"dtype": "int16", "scale_factor": 0.1, "_FillValue": -999}}
+    for engine, options in (("h5netcdf", {}), ("scipy", {"format": "NETCDF3_64BIT"})):
+        data.to_netcdf(tmp_path / "d.nc", engine=engine, encoding=packed, **options)
+        found = read_fields(tmp_path / "d.nc", lazy=True)
+        np.testing.assert_allclose(found.values.read()[:, :, 0], data["u"], atol=1e-12)
+    holes = data.where(data["u"] < data["u"].max())
+    holes.to_netcdf(tmp_path / "d.nc", engine="h5netcdf", encoding=packed)
+    with pytest.raises(ValueError, match=r"d.nc: `values` hold 1 NaN"):
+        read_fields(tmp_path / "d.nc")
+
+
 def test_several_files_are_one_set(tmp_path):
     d = plane()
     for k in range(2):
@@ -338,7 +352,7 @@ def test_files_that_break_while_they_are_read(tmp_path):
     with pytest.raises(ValueError, match="in the examples 2"):
         lazy.values.read()
     path.unlink()
-    with pytest.raises(ValueError, match="cannot be read .*damaged or has changed"):
+    with pytest.raises(ValueError, match=r"cannot be read .*damaged or has changed"):
         lazy.load()
 
 

@@ -6,6 +6,10 @@ from cadlag.data._affine import quantise as quantise
 from cadlag.data._field_files import read_fields as read_fields
 from cadlag.data._field_files import write_fields as write_fields
 from cadlag.data._field_normaliser import FieldNormaliser as FieldNormaliser
+from cadlag.data._field_windows import FieldWindow as FieldWindow
+from cadlag.data._field_windows import FieldWindows as FieldWindows
+from cadlag.data._field_windows import StoredWindows as StoredWindows
+from cadlag.data._field_windows import window_source as window_source
 from cadlag.data._field_xarray import from_xarray as from_xarray
 from cadlag.data._field_xarray import to_xarray as to_xarray
 from cadlag.data._fields import FieldDataset as FieldDataset

@@ -23,7 +23,7 @@ from cadlag.data._field_layout import Layout, record
 from cadlag.data._field_xarray import to_xarray, xarray_layout
 from cadlag.data._fields import FieldDataset, join
 from cadlag.data._hdf5_layouts import hdf5_layout
-from cadlag.data._stored_fields import open_xarray
+from cadlag.data._stored_fields import is_hdf5, open_xarray
 from cadlag.data._well_layout import well_layout
 from cadlag.data.writers import appear
 
@@ -120,7 +120,7 @@ def _layout(
     suffix = path.suffix.lower()
     if suffix in _NETCDF:
         return _named(path, axes, arrays or channels)
-    if suffix in _HDF5 or (suffix == ".mat" and _is_hdf5(path)):
+    if suffix in _HDF5 or (suffix == ".mat" and is_hdf5(path)):
         return _hdf5(path, axes, arrays, channels, split)
     if suffix not in (".mat", ".npz", ".npy"):
         raise ValueError(f"{path}: the suffix {suffix!r} is not one of {', '.join(_ALL)}.")
@@ -181,12 +181,6 @@ def open_hdf5(path: pathlib.Path) -> Iterator[Any]:
         raise ValueError(f"{path}: this is not a readable HDF5 file; damaged or cut short? ({error})") from error
     with file:
         yield file
-
-
-def _is_hdf5(path: pathlib.Path) -> bool:
-    import h5py
-
-    return bool(h5py.is_hdf5(path))
 
 
 def _need_zarr(path: pathlib.Path) -> None:

@@ -35,7 +35,12 @@ def in_hdf5(path: pathlib.Path, dataset: Any) -> Stored:
 
 
 def in_xarray(path: pathlib.Path, name: str, variable: Any) -> Stored:
-    """A variable of a NetCDF file or a Zarr store."""
+    """A variable of a NetCDF file or a Zarr store; straight from HDF5 where nothing in it is encoded."""
+    encoded = {"scale_factor", "add_offset", "_FillValue", "missing_value", "dtype", "_Unsigned"} & {
+        key for key, value in variable.encoding.items() if key != "dtype" or value != variable.dtype
+    }
+    if path.is_file() and not encoded and is_hdf5(path):
+        return Stored(tuple(variable.shape), variable.dtype, functools.partial(_hdf5, path, name))
     return Stored(tuple(variable.shape), variable.dtype, functools.partial(_xarray, path, name))
 
 
@@ -53,6 +58,13 @@ def _xarray(path: pathlib.Path, name: str) -> Iterator[Any]:
         yield dataset.variables[name]
 
 
+def is_hdf5(path: pathlib.Path) -> bool:
+    """Whether a file is HDF5, whatever its name."""
+    import h5py
+
+    return bool(h5py.is_hdf5(path))
+
+
 def open_xarray(path: pathlib.Path) -> Any:
     """An xarray Dataset that reads when it is sliced; time stays a number in the file's unit."""
     import xarray
@@ -60,6 +72,19 @@ def open_xarray(path: pathlib.Path) -> Any:
     if path.suffix.lower() == ".zarr":
         return xarray.open_zarr(path, chunks=None, decode_times=False)
     return xarray.open_dataset(path, decode_times=False, cache=False)
+
+
+class _Opened(contextlib.ExitStack):
+    """What is open during one read: each array once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.known: dict[int, Any] = {}
+
+    def __call__(self, array: Stored) -> Any:
+        if id(array) not in self.known:
+            self.known[id(array)] = self.enter_context(array.open())
+        return self.known[id(array)]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -83,22 +108,23 @@ class Piece:
         """The length of an axis of an array, None where there is none."""
         return self.arrays[array].shape[self.axes.index(axis)] if axis in self.axes else None
 
-    def read(self, example: int, count: int, times: range, space: Sequence[str], points: Sequence[range]) -> np.ndarray:
+    def read(
+        self, example: int, count: int, times: range, space: Sequence[str], points: Sequence[range], opened: "_Opened"
+    ) -> np.ndarray:
         """Examples `example` to `example + count - 1`, shape (count, times, channels, *space)."""
         if "n" in self.axes or len(self.arrays) == 1:
             # An array without the axis of examples holds a single one, or what is the same in all.
-            block = self._read(self.arrays[0], slice(example, example + count), times, space, points)
+            block = self._read(opened(self.arrays[0]), slice(example, example + count), times, space, points)
             return np.broadcast_to(block, (count, *block.shape[1:]))
-        blocks = [self._read(a, slice(0, 1), times, space, points) for a in self.arrays[example : example + count]]
-        return np.concatenate(blocks)
+        arrays = [opened(a) for a in self.arrays[example : example + count]]
+        return np.concatenate([self._read(a, slice(0, 1), times, space, points) for a in arrays])
 
     def _read(
-        self, array: Stored, examples: slice, times: range, space: Sequence[str], points: Sequence[range]
+        self, array: Any, examples: slice, times: range, space: Sequence[str], points: Sequence[range]
     ) -> np.ndarray:
         chosen: dict[str, Any] = {"n": examples, "t": _slice(times), "1": 0}
         chosen |= {name: _slice(r) for name, r in zip(space, points, strict=True)}
-        with array.open() as opened:
-            block = np.asarray(opened[tuple(chosen.get(name, slice(None)) for name in self.axes)])
+        block = np.asarray(array[tuple(chosen.get(name, slice(None)) for name in self.axes)])
         left = [name for name in self.axes if name != "1"]
         order = [name for name in ("n", "t", "c", "d", *space) if name in left]
         block = block.transpose([left.index(name) for name in order])
@@ -149,14 +175,16 @@ class StoredValues:
         """Whole examples, shape (len(examples), time, channel, *space)."""
         index = np.atleast_1d(np.arange(len(self.examples))[examples])
         out = np.empty((len(index), *self.shape[1:]), self.dtype)
-        for first, stop in _runs(self.examples[index]):
-            out[first:stop] = self._block(int(self.examples[index[first]]), stop - first, self.times)
+        with _Opened() as opened:
+            for first, stop in _runs(self.examples[index]):
+                out[first:stop] = self._block(int(self.examples[index[first]]), stop - first, self.times, opened)
         return out
 
-    def windows(self, examples: Sequence[int], starts: Sequence[int], length: int) -> np.ndarray:
+    def windows(self, examples: Any, starts: Any, length: int) -> np.ndarray:
         """`length` frames of each example from its own start, shape (len(examples), length, channel, *space)."""
         frames = [self.times[int(start) : int(start) + length] for start in starts]
-        blocks = [self._block(int(self.examples[i]), 1, t) for i, t in zip(examples, frames, strict=True)]
+        with _Opened() as opened:
+            blocks = [self._block(int(self.examples[i]), 1, t, opened) for i, t in zip(examples, frames, strict=True)]
         return np.concatenate(blocks)
 
     def select(self, **changes: Any) -> "StoredValues":
@@ -169,13 +197,13 @@ class StoredValues:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return self.read().astype(dtype or self.dtype, copy=False)
 
-    def _block(self, example: int, count: int, times: range) -> np.ndarray:
+    def _block(self, example: int, count: int, times: range, opened: "_Opened") -> np.ndarray:
         """Neighbours in one file."""
         parts = []
         for path, pieces, n in self.files:
             if example < n:
                 take = min(count, n - example)
-                parts.append(self._read(path, pieces, example, take, times))
+                parts.append(self._read(path, pieces, example, take, times, opened))
                 example, count = n, count - take
             if not count:
                 break
@@ -183,7 +211,7 @@ class StoredValues:
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _read(
-        self, path: pathlib.Path, pieces: tuple[Piece, ...], example: int, count: int, times: range
+        self, path: pathlib.Path, pieces: tuple[Piece, ...], example: int, count: int, times: range, opened: "_Opened"
     ) -> np.ndarray:
         blocks, offset = [], 0
         try:
@@ -191,7 +219,7 @@ class StoredValues:
                 mine = sorted(k - offset for k in self.channels if offset <= k < offset + len(piece.names))
                 offset += len(piece.names)
                 if mine:
-                    blocks.append(piece.read(example, count, times, self.space, self.points)[:, :, mine])
+                    blocks.append(piece.read(example, count, times, self.space, self.points, opened)[:, :, mine])
         except (OSError, KeyError, RuntimeError) as error:
             raise ValueError(f"{path}: cannot be read ({error}); the file is damaged or has changed.") from error
         block = np.concatenate(blocks, axis=2).astype(self.dtype, copy=False)
