@@ -10,6 +10,7 @@ import tyro
 from . import _commands
 from ._arguments import (
     Command,
+    DataArguments,
     FitArguments,
     ListArguments,
     PredictArguments,
@@ -25,6 +26,7 @@ _COMMANDS = {
     FitArguments: _commands.fit,
     PredictArguments: _commands.predict,
     SampleArguments: _commands.sample,
+    DataArguments: _commands.data,
 }
 _ABOUT = "Learn, solve and understand continuous dynamics, and find out which published claims hold."
 
