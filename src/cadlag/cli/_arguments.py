@@ -214,6 +214,36 @@ class SolveArguments:
     """Show the traceback of an error."""
 
 
+@dataclasses.dataclass(frozen=True)
+class DataArguments:
+    """Make a data set of fields with the library's own simulators.
+
+    cadlag data navier-stokes --n 200 --resolution 64 -o ns.nc
+    """
+
+    name: tyro.conf.Positional[str]
+    """navier-stokes, navier-stokes-decaying, navier-stokes-kolmogorov, burgers, kuramoto-sivashinsky, kdv, heat,
+    advection, allen-cahn, shallow-water, darcy or darcy-multiscale."""
+    n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 200
+    """How many examples."""
+    resolution: int = 64
+    """Points an axis. Solved on more where accuracy asks for it."""
+    frames: int | None = None
+    """Frames of an example; the data set's own number if not given."""
+    every: float | None = None
+    """Time between frames."""
+    nu: float | None = None
+    """Viscosity or diffusivity."""
+    seed: int = 0
+    """The same seed, the same data; more examples begin with the same ones."""
+    out: Annotated[pathlib.Path | None, tyro.conf.arg(aliases=["-o"])] = None
+    """Where they go, .nc, .h5, .zarr or .npz; NAME.nc if not given."""
+    double: bool = False
+    """Simulate and keep in float64."""
+    debug: bool = False
+    """Show the traceback of an error."""
+
+
 Command = (
     Annotated[ListArguments, tyro.conf.subcommand("list")]
     | Annotated[RunArguments, tyro.conf.subcommand("run")]
@@ -222,4 +252,5 @@ Command = (
     | Annotated[PredictArguments, tyro.conf.subcommand("predict")]
     | Annotated[SampleArguments, tyro.conf.subcommand("sample")]
     | Annotated[SolveArguments, tyro.conf.subcommand("solve")]
+    | Annotated[DataArguments, tyro.conf.subcommand("data")]
 )

@@ -11,6 +11,7 @@ from typing import Any
 from cadlag.recipes import TABLE, Preset, RunReport, Verdict, markdown_table, read_recorded, run, worse
 
 from ._arguments import (
+    DataArguments,
     FitArguments,
     FitSeriesArguments,
     ListArguments,
@@ -124,6 +125,13 @@ def sample(arguments: SampleArguments) -> int:
 def solve(arguments: SolveArguments) -> int:
     """`cadlag solve`."""
     return _files("physics", "solve_file", arguments)
+
+
+def data(arguments: DataArguments) -> int:
+    """`cadlag data`."""
+    keywords = {key: value for key, value in vars(arguments).items() if key != "debug"}
+    print(importlib.import_module("cadlag.equations._files").data_file(**keywords))
+    return 0
 
 
 def _files(wing: str, function: str, arguments: Any, needed: pathlib.Path | None = None) -> int:

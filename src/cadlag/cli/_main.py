@@ -10,6 +10,7 @@ import tyro
 from . import _commands
 from ._arguments import (
     Command,
+    DataArguments,
     FitArguments,
     ListArguments,
     PredictArguments,
@@ -27,6 +28,7 @@ _COMMANDS = {
     PredictArguments: _commands.predict,
     SampleArguments: _commands.sample,
     SolveArguments: _commands.solve,
+    DataArguments: _commands.data,
 }
 _ABOUT = "Learn, solve and understand continuous dynamics, and find out which published claims hold."
 

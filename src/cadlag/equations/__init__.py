@@ -8,6 +8,17 @@ from cadlag.equations._condition import Condition as Condition
 from cadlag.equations._condition import dirichlet as dirichlet
 from cadlag.equations._condition import initial as initial
 from cadlag.equations._condition import neumann as neumann
+from cadlag.equations._darcy import Darcy as Darcy
+from cadlag.equations._darcy import solve_darcy as solve_darcy
+from cadlag.equations._darcy_coefficients import MultiscaleField as MultiscaleField
+from cadlag.equations._darcy_coefficients import ThresholdedField as ThresholdedField
+from cadlag.equations._dataset_table import DATASETS as DATASETS
+from cadlag.equations._dataset_table import dataset_generator as dataset_generator
+from cadlag.equations._datasets import AbstractGenerator as AbstractGenerator
+from cadlag.equations._datasets import DarcyGenerator as DarcyGenerator
+from cadlag.equations._datasets import EvolutionGenerator as EvolutionGenerator
+from cadlag.equations._datasets import ScalarGenerator as ScalarGenerator
+from cadlag.equations._datasets import make_dataset as make_dataset
 from cadlag.equations._diffusion import NonlinearDiffusion as NonlinearDiffusion
 from cadlag.equations._elliptic import Helmholtz as Helmholtz
 from cadlag.equations._elliptic import Poisson as Poisson
@@ -27,6 +38,8 @@ from cadlag.equations._lorenz import Lorenz as Lorenz
 from cadlag.equations._navier_stokes import NavierStokes as NavierStokes
 from cadlag.equations._navier_stokes import VelocityNavierStokes as VelocityNavierStokes
 from cadlag.equations._navier_stokes import velocity as velocity
+from cadlag.equations._passive_scalar import PassiveScalar as PassiveScalar
+from cadlag.equations._passive_scalar import RandomStream as RandomStream
 from cadlag.equations._shallow_water import ShallowWater as ShallowWater
 from cadlag.equations._simulate import Simulation as Simulation
 from cadlag.equations._simulate import simulate as simulate
