@@ -148,9 +148,9 @@ def test_normalised_works_in_the_units_of_the_data():
         made.append(Normalised(inner, scaling, scaling, params))
     cond = jnp.asarray([2.5])
     np.testing.assert_allclose(made[1](a * u + b, cond=cond), a * made[0](u, cond=cond) + b, rtol=1e-10)
-    z = made[0].inputs.normalise(jnp.asarray(values), spatial_axes=1)
+    z = made[0].inputs.normalise(jnp.asarray(values))
     np.testing.assert_allclose([jnp.mean(z, (0, 1, 3)), jnp.std(z, (0, 1, 3)) - 1], 0, atol=1e-12)
-    back = made[0].inputs.denormalise(z, spatial_axes=1)
+    back = made[0].inputs.denormalise(z)
     np.testing.assert_allclose(back, values, rtol=1e-12)
 
 

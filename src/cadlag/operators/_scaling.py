@@ -14,11 +14,11 @@ from cadlag.operators._operator import AbstractOperator
 class Scaling(eqx.Module):
     """z = (x - mean) / sd for each channel. No training changes it.
 
-    **Arguments:** `mean`, `sd`: shape (channels,).
+    **Arguments:** `mean`, `sd`: shape (channels, 1, …, 1), with an axis for each of space.
     """
 
-    mean: Float[Array, " channels"]
-    sd: Float[Array, " channels"]
+    mean: Float[Array, "channels ..."]
+    sd: Float[Array, "channels ..."]
 
     @classmethod
     def fit(cls, values: np.ndarray, *, spatial_axes: int, dtype: Any = None) -> "Scaling":
@@ -32,26 +32,23 @@ class Scaling(eqx.Module):
         sd = np.array([row.std(dtype=np.float64) for row in rows])
         # A constant's deviation is not zero but a rounding of its mean.
         sd = np.where(sd > 8 * np.finfo(values.dtype).eps * abs(mean), sd, 1.0)
-        return cls(jnp.asarray(mean, dtype or values.dtype), jnp.asarray(sd, dtype or values.dtype))
+        shape = (-1,) + (1,) * spatial_axes
+        return cls(*(jnp.asarray(a.reshape(shape), dtype or values.dtype) for a in (mean, sd)))
 
-    def take(self, channels: Any) -> "Scaling":
-        """That of some channels."""
-        return Scaling(self.mean[channels], self.sd[channels])
-
-    def normalise(self, x: Array, *, spatial_axes: int) -> Array:
+    def normalise(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
         """Scaled; x has the shape (…, channels, *space)."""
-        mean, sd = self._laid(x, spatial_axes)
+        mean, sd = self._laid(x)
         return (x - mean) / sd
 
-    def denormalise(self, z: Array, *, spatial_axes: int) -> Array:
+    def denormalise(self, z: Float[Array, "..."]) -> Float[Array, "..."]:
         """Back in the data's units."""
-        mean, sd = self._laid(z, spatial_axes)
+        mean, sd = self._laid(z)
         return z * sd + mean
 
-    def _laid(self, x: Array, spatial_axes: int) -> tuple[Array, Array]:
-        shape = (1,) * (x.ndim - 1 - spatial_axes) + (-1,) + (1,) * spatial_axes
-        mean, sd = (jax.lax.stop_gradient(a).astype(x.dtype).reshape(shape) for a in (self.mean, self.sd))
-        return mean, sd
+    def _laid(self, x: Array) -> tuple[Array, Array]:
+        ones = (1,) * (x.ndim - self.mean.ndim)
+        mean, sd = (jax.lax.stop_gradient(a).astype(x.dtype) for a in (self.mean, self.sd))
+        return mean.reshape(ones + mean.shape), sd.reshape(ones + sd.shape)
 
 
 class Normalised(AbstractOperator):
@@ -95,8 +92,7 @@ class Normalised(AbstractOperator):
         key: PRNGKeyArray | None = None,
     ) -> Float[Array, "horizon out_channels *space"]:
         """The frames that follow, in the data's units."""
-        d = self.spatial_axes
         if cond is not None and self.parameters is not None:
-            cond = self.parameters.normalise(cond, spatial_axes=0)
-        y = self.operator(self.inputs.normalise(u, spatial_axes=d), cond=cond, key=key)
-        return self.outputs.denormalise(y, spatial_axes=d)
+            cond = self.parameters.normalise(cond)
+        y = self.operator(self.inputs.normalise(u), cond=cond, key=key)
+        return self.outputs.denormalise(y)
