@@ -2,6 +2,7 @@
 
 from cadlag.metrics._correlation import correlation as correlation
 from cadlag.metrics._correlation import high_correlation_time as high_correlation_time
+from cadlag.metrics._correlation import pairwise_correlation as pairwise_correlation
 from cadlag.metrics._debiased import Estimate as Estimate
 from cadlag.metrics._debiased import debiased as debiased
 from cadlag.metrics._fields import conserved_error as conserved_error

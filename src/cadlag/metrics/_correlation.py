@@ -18,6 +18,21 @@ def correlation(prediction: Any, truth: Any, *, spatial_axes: int) -> Float[Arra
     return jnp.sum(a * b, axis=axes) / norms
 
 
+def pairwise_correlation(samples: Any, *, spatial_axes: int) -> Float[Array, "..."]:
+    """The mean over pairs of different samples of their correlation over space; samples (sample, ..., *space).
+
+    1 while all samples agree. **Raises:** ValueError for fewer than two samples.
+    """
+    samples, _ = two_fields(samples, samples, spatial_axes)
+    if samples.ndim == spatial_axes or len(samples) < 2:
+        raise ValueError(f"`samples` has shape {samples.shape}; expected at least two samples along the first axis.")
+    axes = tuple(range(-spatial_axes, 0))
+    z = _centred(samples, axes)
+    z = z / jnp.sqrt(jnp.sum(jnp.square(z), axis=axes, keepdims=True))
+    n = len(samples)
+    return (jnp.sum(jnp.square(jnp.sum(z, axis=0)), axis=axes) - n) / (n * (n - 1))
+
+
 def high_correlation_time(correlations: Any, ts: Any, *, threshold: float = 0.8) -> float:
     """The first time at which the mean over trajectories of the correlation falls below `threshold`.
 

@@ -6,6 +6,9 @@ from cadlag.operators._evaluate import resolution_report as resolution_report
 from cadlag.operators._operator import AbstractOperator as AbstractOperator
 from cadlag.operators._operator import OneStep as OneStep
 from cadlag.operators._operator import rollout as rollout
+from cadlag.operators._refinement import AbstractRefinement as AbstractRefinement
+from cadlag.operators._refinement import DiffusionRefinement as DiffusionRefinement
+from cadlag.operators._refinement import PlainRefinement as PlainRefinement
 from cadlag.operators._scaling import Normalised as Normalised
 from cadlag.operators._scaling import Scaling as Scaling
 from cadlag.operators.forms import AbstractForm as AbstractForm
@@ -20,4 +23,8 @@ from cadlag.operators.objectives import OneStepLoss as OneStepLoss
 from cadlag.operators.objectives import Pushforward as Pushforward
 from cadlag.operators.objectives import Unrolled as Unrolled
 from cadlag.operators.objectives import Window as Window
+from cadlag.operators.refiner import Refined as Refined
+from cadlag.operators.refiner import RefinementLoss as RefinementLoss
+from cadlag.operators.refiner import Refiner as Refiner
+from cadlag.operators.refiner import horizon_spread as horizon_spread
 from cadlag.operators.regressor import OperatorRegressor as OperatorRegressor

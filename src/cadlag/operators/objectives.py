@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import equinox as eqx
 import jax
@@ -29,8 +29,10 @@ class AbstractObjective(eqx.Module):
 
     To write your own, give `frames(operator)`, how many frames a window must have after the history, and
     `__call__(operator, loss, window, key)`, a scalar for one window, where `loss(prediction, truth)` compares frames
-    (frame, channel, *space).
+    (frame, channel, *space). Set `uses_loss` to False where it has a loss of its own.
     """
+
+    uses_loss: ClassVar[bool] = True
 
     @abstractmethod
     def frames(self, operator: AbstractOperator) -> int:

@@ -32,8 +32,8 @@ class OperatorRegressor(Estimator):
     - `inputs`, `outputs`: names of channels. In time all channels are both unless told otherwise, and what is an input
       alone must be given along a roll-out (or is held as it was). For a steady map both are needed.
     - `history`, `horizon`: frames in and out of one call; `stride`: stored frames to one of the model's.
-    - `objective`: `OneStepLoss()`, `Pushforward()`, `Unrolled()`; None: the form's own. `loss` compares frames; it is
-      taken on scaled fields, or in the data's units with `in_units`.
+    - `objective`: `OneStepLoss()`, `Pushforward()`, `Unrolled()`; None: the form's own. `loss` compares frames,
+      `RelativeL2()` by default; it is taken on scaled fields, or in the data's units with `in_units`.
     - `steps`, `batch_size`, `learning_rate`, `weight_decay`: Adam with warm-up and cosine decay; `average`: of the
       weights' moving average, which is used after training (0: none).
     - `validation_fraction`: share of examples held out (rounded down); the state of the best validation is kept.
@@ -56,7 +56,7 @@ class OperatorRegressor(Estimator):
         horizon: int = 1,
         stride: int = 1,
         objective: AbstractObjective | None = None,
-        loss: Loss = RelativeL2(),
+        loss: Loss | None = None,
         in_units: bool = False,
         steps: int = 2000,
         batch_size: int = 16,
@@ -92,9 +92,15 @@ class OperatorRegressor(Estimator):
         train_part, held_part = self._hold_out(frames)
         self._fit_scalings(train_part)
         objective = self.form.objective() if self.objective is None else self.objective
+        if not objective.uses_loss and (self.loss is not None or self.in_units):
+            raise ValueError(f"{type(objective).__name__} has a loss of its own; leave out loss= and in_units=.")
         operator = self._build(train_part)
         self._check_steady(objective.frames(operator))
-        loss = OperatorLoss(objective, self.loss, self.outputs_scaling_ if self.in_units else None)
+        loss = OperatorLoss(
+            objective,
+            RelativeL2() if self.loss is None else self.loss,
+            self.outputs_scaling_ if self.in_units else None,
+        )
         count = objective.frames(operator)
         held = None if held_part is None else self._source(held_part, count).spread(HELD)
         source = self._source(train_part, count)
