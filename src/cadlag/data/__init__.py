@@ -1,12 +1,24 @@
-"""Data: records of series and of samples, readers and writers, and sources of batches."""
+"""Data: records of series, samples and fields, readers and writers, and sources of batches."""
 
 from cadlag.data._affine import Affine as Affine
 from cadlag.data._affine import dequantise as dequantise
 from cadlag.data._affine import quantise as quantise
+from cadlag.data._field_files import read_fields as read_fields
+from cadlag.data._field_files import write_fields as write_fields
+from cadlag.data._field_normaliser import FieldNormaliser as FieldNormaliser
+from cadlag.data._field_windows import FieldWindow as FieldWindow
+from cadlag.data._field_windows import FieldWindows as FieldWindows
+from cadlag.data._field_windows import StoredWindows as StoredWindows
+from cadlag.data._field_windows import window_source as window_source
+from cadlag.data._field_xarray import from_xarray as from_xarray
+from cadlag.data._field_xarray import to_xarray as to_xarray
+from cadlag.data._fields import FieldDataset as FieldDataset
+from cadlag.data._fields import join as join
 from cadlag.data._sample_files import read_samples as read_samples
 from cadlag.data._sample_files import write_samples as write_samples
 from cadlag.data._samples import Samples as Samples
 from cadlag.data._series import IrregularSeries as IrregularSeries
+from cadlag.data._stored_fields import StoredValues as StoredValues
 from cadlag.data.bundled import BUNDLED as BUNDLED
 from cadlag.data.bundled import bundled as bundled
 from cadlag.data.bundled import digits as digits

@@ -8,10 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from cadlag.data._fields import FieldDataset
 from cadlag.data._samples import Samples
 from cadlag.data._series import IrregularSeries
 
-Record = TypeVar("Record", IrregularSeries, Samples)
+Record = TypeVar("Record", IrregularSeries, Samples, FieldDataset)
 
 
 class Standardise(eqx.Module):
@@ -92,7 +93,7 @@ def split(
 
     Each class is shuffled and cut at the rounded cumulative fractions, but the first part always gets at
     least one of it. Within a part they keep their order.
-    `series` may be `Samples` too.
+    `series` may be `Samples` or a `FieldDataset` too.
 
     **Raises:** ValueError if the fractions are not positive and of sum 1, or a part would be empty.
     """
@@ -106,7 +107,7 @@ def split(
     parts = [np.flatnonzero(part == k) for k in range(len(fractions))]
     empty = [k for k, index in enumerate(parts) if index.size == 0]
     if empty:
-        noun = "series" if isinstance(series, IrregularSeries) else "samples"
+        noun = {IrregularSeries: "series", Samples: "samples"}.get(type(series), "examples")
         raise ValueError(
             f"{len(series)} {noun} are too few for fractions {tuple(fractions)}: part {empty[0]} is empty. "
             "Use fewer parts, more data, or `stratify=False`."
@@ -154,8 +155,9 @@ def _with_values(series: IrregularSeries, values: Any) -> IrregularSeries:
     return eqx.tree_at(lambda s: s.values, series, values)
 
 
-def _groups(series: IrregularSeries | Samples, stratify: bool) -> list[np.ndarray]:
-    labels = None if series.labels is None else np.asarray(series.labels)
+def _groups(series: IrregularSeries | Samples | FieldDataset, stratify: bool) -> list[np.ndarray]:
+    known = None if isinstance(series, FieldDataset) else series.labels
+    labels = None if known is None else np.asarray(known)
     if not stratify or labels is None or not np.issubdtype(labels.dtype, np.integer):
         return [np.arange(len(series))]
     return [np.flatnonzero(labels == k) for k in np.unique(labels)]
