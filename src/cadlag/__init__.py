@@ -22,6 +22,7 @@ _ROOMS = (
     "train",
     "series",
     "generate",
+    "operators",
     "physics",
     "recipes",
     "report",
