@@ -6,6 +6,7 @@ import jax.random as jr
 import numpy as np
 import pytest
 
+from cadlag.data import FieldNormaliser
 from cadlag.operators import (
     MeanSquare,
     Normalised,
@@ -15,7 +16,6 @@ from cadlag.operators import (
     RelativeH1,
     RelativeL2,
     RelativeSobolev,
-    Scaling,
     Unrolled,
     Window,
     rollout,
@@ -136,28 +136,24 @@ def test_pushforward_draws_how_many_calls_come_before():
     assert hits.min() >= 6
 
 
+def scaling(mean, sd):
+    """Of channels on a line."""
+    return FieldNormaliser(*(jnp.asarray(v, float).reshape(-1, 1) for v in (mean, sd)), tuple("uvw"[: len(mean)]))
+
+
 def test_normalised_works_in_the_units_of_the_data():
     inner = OneStep(net(2, 2, conditions=1))
-    values = RNG.normal(size=(3, 4, 2, 8))
-    a, b = np.array([[[3.0], [0.2]]]), np.array([[[5.0], [-1.0]]])
-    u = jnp.asarray(RNG.normal(size=(1, 2, 8)))
-    made = []
-    for data in (values, a * values + b):
-        scaling = Scaling.fit(data, spatial_axes=1)
-        params = Scaling.fit(np.array([[1.0], [3.0]]), spatial_axes=0)
-        made.append(Normalised(inner, scaling, scaling, params))
-    cond = jnp.asarray([2.5])
-    np.testing.assert_allclose(made[1](a * u + b, cond=cond), a * made[0](u, cond=cond) + b, rtol=1e-10)
-    z = made[0].inputs.normalise(jnp.asarray(values))
-    np.testing.assert_allclose([jnp.mean(z, (0, 1, 3)), jnp.std(z, (0, 1, 3)) - 1], 0, atol=1e-12)
-    back = made[0].inputs.denormalise(z)
-    np.testing.assert_allclose(back, values, rtol=1e-12)
+    u, cond = jnp.asarray(RNG.normal(size=(1, 2, 8))), jnp.asarray([2.5])
+    ins, outs = scaling([5.0, -1.0], [3.0, 0.2]), scaling([0.0, 2.0], [10.0, 1.0])
+    told = FieldNormaliser(jnp.asarray([2.0]), jnp.asarray([0.5]), ("nu",))
+    found = Normalised(inner, ins, outs, told)(u, cond=cond)
+    z = np.stack([(u[:, 0] - 5) / 3, (u[:, 1] + 1) / 0.2], axis=1)
+    y = inner(jnp.asarray(z), cond=jnp.asarray([1.0]))
+    np.testing.assert_allclose(found, np.stack([10 * y[:, 0], y[:, 1] + 2], axis=1), rtol=1e-12)
 
 
-def test_constant_channels_and_frozen_statistics():
-    scaling = Scaling.fit(np.full((4, 2, 1, 6), 0.1, np.float32), spatial_axes=1)
-    np.testing.assert_array_equal(scaling.sd, 1)
-    model = Normalised(OneStep(net(1, 1)), scaling, scaling)
+def test_statistics_are_not_trained():
+    model = Normalised(OneStep(net(1, 1)), scaling([1.0], [2.0]), scaling([1.0], [2.0]))
     slope = jax.grad(lambda m: jnp.sum(m(jnp.ones((1, 1, 6)))))(model)
     np.testing.assert_array_equal(slope.inputs.mean, 0)
     np.testing.assert_array_equal(slope.outputs.sd, 0)
@@ -206,9 +202,7 @@ def test_refusals():
     with pytest.raises(ValueError, match="steady map"):
         rollout(OneStep(net(1, 2)), u[:, :1], 3)
     with pytest.raises(ValueError, match="scalings of"):
-        Normalised(
-            operator, Scaling.fit(np.ones((2, 1, 4)), spatial_axes=1), Scaling.fit(np.ones((2, 1, 4)), spatial_axes=1)
-        )
+        Normalised(operator, scaling([0.0], [1.0]), scaling([0.0], [1.0]))
     for cls in (Unrolled, Pushforward):
         with pytest.raises(ValueError, match="positive integer"):
             cls(0)

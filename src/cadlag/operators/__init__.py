@@ -1,8 +1,9 @@
-"""Operators: maps between functions, learnt from simulations, and their roll-out."""
+"""Maps between functions, learnt from simulations: networks, operators, their training and their roll-out."""
 
 from cadlag.operators._evaluate import Evaluation as Evaluation
 from cadlag.operators._evaluate import evaluate as evaluate
 from cadlag.operators._evaluate import resolution_report as resolution_report
+from cadlag.operators._network import AbstractNetwork as AbstractNetwork
 from cadlag.operators._operator import AbstractOperator as AbstractOperator
 from cadlag.operators._operator import OneStep as OneStep
 from cadlag.operators._operator import rollout as rollout
@@ -10,7 +11,8 @@ from cadlag.operators._refinement import AbstractRefinement as AbstractRefinemen
 from cadlag.operators._refinement import DiffusionRefinement as DiffusionRefinement
 from cadlag.operators._refinement import PlainRefinement as PlainRefinement
 from cadlag.operators._scaling import Normalised as Normalised
-from cadlag.operators._scaling import Scaling as Scaling
+from cadlag.operators.dilated_resnet import DilatedResNet as DilatedResNet
+from cadlag.operators.fno import FNO as FNO
 from cadlag.operators.forms import AbstractForm as AbstractForm
 from cadlag.operators.forms import Direct as Direct
 from cadlag.operators.forms import Task as Task
@@ -18,6 +20,7 @@ from cadlag.operators.losses import MeanSquare as MeanSquare
 from cadlag.operators.losses import RelativeH1 as RelativeH1
 from cadlag.operators.losses import RelativeL2 as RelativeL2
 from cadlag.operators.losses import RelativeSobolev as RelativeSobolev
+from cadlag.operators.multigrid import MgNO as MgNO
 from cadlag.operators.objectives import AbstractObjective as AbstractObjective
 from cadlag.operators.objectives import OneStepLoss as OneStepLoss
 from cadlag.operators.objectives import Pushforward as Pushforward
@@ -28,3 +31,6 @@ from cadlag.operators.refiner import RefinementLoss as RefinementLoss
 from cadlag.operators.refiner import Refiner as Refiner
 from cadlag.operators.refiner import horizon_spread as horizon_spread
 from cadlag.operators.regressor import OperatorRegressor as OperatorRegressor
+from cadlag.operators.sinenet import SineNet as SineNet
+from cadlag.operators.spatiotemporal import SpatiotemporalFNO as SpatiotemporalFNO
+from cadlag.operators.unet import UNet as UNet

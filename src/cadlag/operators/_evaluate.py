@@ -14,6 +14,7 @@ from cadlag.metrics import (
     relative_sobolev,
     vrmse,
 )
+from cadlag.operators._windows import sample
 from cadlag.operators.regressor import OperatorRegressor
 
 
@@ -71,16 +72,16 @@ def resolution_report(
 
 
 def _rolled(estimator: OperatorRegressor, X: Any, steps: int | None, seed: int) -> dict[str, Any]:
-    frames = estimator.frames_of(X)
+    fields = sample(estimator.fields_of(X))
     stride, first = estimator.stride, (estimator.history - 1) * estimator.stride
-    values, ts = frames.pick(estimator.channels_), np.asarray(frames.ts)
+    values, ts = fields.select(estimator.channels_).values, np.asarray(fields.ts)
     longest = (len(ts) - 1 - first) // stride
     steps = longest if steps is None else steps
     if not 1 <= steps <= longest:
         raise ValueError(f"evaluate: steps={steps}, but the data go on for {longest} steps after the first frames.")
     after = slice(first + stride, first + stride * steps + 1, stride)
     out = len(estimator.outputs_)
-    start = frames._replace(values=frames.values[:, : first + 1])
+    start = fields.times(slice(0, first + 1))
     given = values[:, after, out:] if values.shape[2] > out else None
     found = jnp.asarray(estimator.rollout(start, steps, inputs=given, seed=seed))
     truth = jnp.asarray(values[:, after, :out], found.dtype)

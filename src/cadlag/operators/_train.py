@@ -11,9 +11,8 @@ import numpy as np
 import optax
 from jaxtyping import Array, PRNGKeyArray
 
+from cadlag.data import FieldNormaliser, Source
 from cadlag.operators._operator import AbstractOperator
-from cadlag.operators._scaling import Scaling
-from cadlag.operators._windows import WindowSource
 from cadlag.operators.objectives import AbstractObjective, Loss, Window
 from cadlag.train import EMA, EarlyStopping, fit, gradient
 
@@ -40,7 +39,7 @@ class OperatorLoss(eqx.Module):
 
     objective: AbstractObjective
     loss: Loss
-    units: Scaling | None
+    units: FieldNormaliser | None
 
     def __call__(self, operator: AbstractOperator, batch: Window, key: PRNGKeyArray) -> tuple[Array, dict]:
         """(mean, {})."""
@@ -63,7 +62,7 @@ def make_optimiser(learning_rate: float, weight_decay: float, steps: int) -> Any
 
 
 def train(
-    operator: AbstractOperator, loss: OperatorLoss, source: WindowSource, held: Window | None, settings: Training
+    operator: AbstractOperator, loss: OperatorLoss, source: Source, held: Window | None, settings: Training
 ) -> tuple[AbstractOperator, dict[str, np.ndarray]]:
     """Train; the averaged operator (of the best validation, where there is one), and the history."""
     optimiser = make_optimiser(settings.learning_rate, settings.weight_decay, settings.steps)

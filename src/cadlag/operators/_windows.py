@@ -1,4 +1,4 @@
-"""Windows of frames drawn from data in memory."""
+"""Windows of frames, drawn from data in memory or in files."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, PRNGKeyArray
 
-from cadlag.data import Batches, Source
+from cadlag.data import Batches, FieldDataset, FieldNormaliser, Source, StoredWindows
 from cadlag.operators.objectives import Window
 
 
@@ -79,6 +79,39 @@ class WindowSource(Source):
         """At most so many windows, evenly spread over all, always the same ones."""
         index = self.order.data
         return self.at(index[np.linspace(0, len(index) - 1, min(most, len(index))).astype(int)])
+
+
+class StoredSource(Source):
+    """`StoredWindows` as scaled windows; in time its outputs are all the channels that go in."""
+
+    windows: StoredWindows
+    inputs: FieldNormaliser
+    outputs: FieldNormaliser
+    parameters: FieldNormaliser | None
+    dtype: str = eqx.field(static=True)
+
+    def init(self, key: PRNGKeyArray) -> Any:
+        """A first order."""
+        return self.windows.init(key)
+
+    def draw(self, state: Any, train_state: Any, key: PRNGKeyArray) -> tuple[Any, Window]:
+        """The next windows, each leaf with an axis of windows in front."""
+        state, batch = self.windows.draw(state, train_state, key)
+        future, extra, out = batch.targets.astype(self.dtype), None, self.outputs.mean.shape[0]
+        if future.shape[2] > out:
+            extra = self.inputs.normalise(future)[:, :, out:]
+        cond = None
+        if self.parameters is not None and batch.parameters is not None:
+            cond = self.parameters.normalise(batch.parameters.astype(self.dtype))
+        past = self.inputs.normalise(batch.inputs.astype(self.dtype))
+        return state, Window(past, self.outputs.normalise(future[:, :, :out]), extra, cond)
+
+
+def sample(fields: FieldDataset, most: int = 32) -> FieldDataset:
+    """Fields in memory as they are; of those in files so many examples, evenly spread."""
+    if not fields.lazy:
+        return fields
+    return fields.take(np.linspace(0, len(fields) - 1, min(most, len(fields))).astype(int)).load()
 
 
 def count_starts(times: int, history: int, frames: int, stride: int) -> int:

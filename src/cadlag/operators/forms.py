@@ -53,7 +53,9 @@ class Direct(AbstractForm):
         """See `OneStep`."""
         sizes: dict[str, Any] = {"spatial_axes": task.spatial_axes, "conditions": task.conditions, "key": key}
         if makes_operators(network):
-            return network(task.channels, task.out_channels, history=task.history, horizon=task.horizon, **sizes)
+            if task.channels != task.out_channels or task.increments is None:
+                raise ValueError("Direct: an operator with a time axis predicts all of its channels, in time.")
+            return network(task.channels, history=task.history, horizon=task.horizon, **sizes)
         if self.residual and task.increments is None:
             raise ValueError("Direct: residual=True needs data in time; a steady map has no last frame.")
         made = network(task.history * task.channels, task.horizon * task.out_channels, **sizes)

@@ -8,12 +8,13 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array
 
+from cadlag.data import FieldDataset, FieldNormaliser, StoredWindows
 from cadlag.operators._apply import CallOnce, RollOut, in_chunks
-from cadlag.operators._frames import Frames, as_frames, with_boundary
+from cadlag.operators._fields import as_fields, fit_parameters, with_boundary
 from cadlag.operators._operator import AbstractOperator
-from cadlag.operators._scaling import Normalised, Scaling
+from cadlag.operators._scaling import Normalised
 from cadlag.operators._train import HELD, OperatorLoss, Training, train
-from cadlag.operators._windows import WindowSource, count_starts
+from cadlag.operators._windows import StoredSource, WindowSource, count_starts, sample
 from cadlag.operators.forms import AbstractForm, Direct, Task
 from cadlag.operators.losses import RelativeL2
 from cadlag.operators.objectives import AbstractObjective, Loss
@@ -40,6 +41,9 @@ class OperatorRegressor(Estimator):
       `patience`: looks, of 20 in a run, without a better one that end it; None: it is not ended.
     - `condition`: tell the network the parameters of each example, where the data have them.
     - `seed`, `run` (folder for checkpoints; fitting again with the same settings resumes), `progress`.
+
+    Data in files (`read_fields(…, lazy=True)`) are read batch by batch in training and need not fit in memory; with
+    `stride` only every stride-th of their frames is used.
 
     After `fit`: `model_`, an operator in the data's units; `history_` of training; `channels_`, the names of the
     channels in, those predicted first, `outputs_`.
@@ -85,11 +89,12 @@ class OperatorRegressor(Estimator):
         trajectories too short for a window.
         """
         self._check_settings()
-        frames = as_frames(X, y)
-        self.steady_, self.data_channels_ = frames.ts is None, frames.channels
-        self.channels_, self.outputs_ = self._names(frames, 0 if y is None else np.shape(X)[1])
-        self.dtype_, self.shape_ = str(jnp.zeros(()).dtype), frames.values.shape[3:]
-        train_part, held_part = self._hold_out(frames)
+        fields = as_fields(X, y)
+        self.steady_, self.data_channels_ = fields.ts is None, fields.channels
+        self.bounded_ = isinstance(X, FieldDataset)
+        self.channels_, self.outputs_ = self._names(fields, 0 if y is None else np.shape(X)[1])
+        self.dtype_, self.shape_ = str(jnp.zeros(()).dtype), fields.shape
+        train_part, held_part = self._hold_out(fields)
         self._fit_scalings(train_part)
         objective = self.form.objective() if self.objective is None else self.objective
         if not objective.uses_loss and (self.loss is not None or self.in_units):
@@ -102,8 +107,8 @@ class OperatorRegressor(Estimator):
             self.outputs_scaling_ if self.in_units else None,
         )
         count = objective.frames(operator)
-        held = None if held_part is None else self._source(held_part, count).spread(HELD)
-        source = self._source(train_part, count)
+        held = None if held_part is None else self._source(sample(held_part), count).spread(HELD)
+        source = self._stored(train_part, count) if train_part.lazy else self._source(train_part, count)
         trained, self.history_ = train(operator, loss, source, held, self._training())
         self.model_ = Normalised(trained, self.inputs_scaling_, self.outputs_scaling_, self.parameters_scaling_)
         return self
@@ -148,38 +153,37 @@ class OperatorRegressor(Estimator):
 
         At most so many windows, evenly spread over all.
         """
-        frames = self.frames_of(X, y)
-        source = self._source(frames, self.horizon, scaled=False)
-        window = source.spread(most)
+        fields = sample(self.fields_of(X, y))
+        window = self._source(fields, self.horizon, scaled=False).spread(most)
         found = in_chunks(CallOnce(), self.model_, window.past, window.cond, seed)
         return np.asarray(window.future), found
 
-    def frames_of(self, X: Any, y: Any = None) -> Frames:
+    def fields_of(self, X: Any, y: Any = None) -> FieldDataset:
         """Data as this model reads them: an array's channels are named as they were in `fit`."""
         self.check_is_fitted()
         names = [self.data_channels_, self.channels_]
         if self.steady_:
             names = [(*self.channels_, *self.outputs_)] if y is not None else names[::-1]
-        return as_frames(X, y, names=names, steady=self.steady_)
+        return as_fields(X, y, names=names, steady=self.steady_)
 
-    def _build(self, frames: Frames) -> AbstractOperator:
+    def _build(self, fields: FieldDataset) -> AbstractOperator:
         network = self.network
         if network is None:
-            from cadlag.operators.fno import FNO  # pyright: ignore[reportMissingImports]
+            from cadlag.operators.fno import FNO
 
             network = FNO
         conditions = 0 if self.parameters_scaling_ is None else self.parameters_scaling_.mean.shape[0]
         task = Task(
-            self.history, self.horizon, len(self.channels_), len(self.outputs_), frames.spatial_axes, conditions,
-            None if self.steady_ else self._increments(frames),
+            self.history, self.horizon, len(self.channels_), len(self.outputs_), len(fields.axes), conditions,
+            None if self.steady_ else self._increments(fields),
         )  # fmt: skip
-        made = with_boundary(network, frames.periodic)
+        made = with_boundary(network, fields) if self.bounded_ else network
         return self.form.build(made, task, key=jr.fold_in(jr.key(self.seed), 1))
 
-    def _increments(self, frames: Frames) -> tuple[float, ...]:
+    def _increments(self, fields: FieldDataset) -> tuple[float, ...]:
         """Deviation, in scaled units, of the frames of one call from the last before them."""
-        count_starts(frames.values.shape[1], 1, self.horizon, self.stride)
-        values = frames.pick(self.outputs_)
+        count_starts(fields.frames, 1, self.horizon, self.stride)
+        values = sample(fields.select(self.outputs_)).values
         squares = []
         for ahead in range(self.stride, self.horizon * self.stride + 1, self.stride):
             difference = np.subtract(values[:, ahead:], values[:, :-ahead], dtype=np.float64)
@@ -187,68 +191,74 @@ class OperatorRegressor(Estimator):
         deviation = np.sqrt(np.mean(squares, axis=0)) / np.asarray(self.outputs_scaling_.sd, float).ravel()
         return tuple(float(d) if d > 0 else 1.0 for d in deviation)
 
-    def _fit_scalings(self, frames: Frames) -> None:
-        options: dict[str, Any] = {"spatial_axes": frames.spatial_axes, "dtype": self.dtype_}
-        self.inputs_scaling_ = Scaling.fit(frames.pick(self.channels_), **options)
-        self.outputs_scaling_ = Scaling.fit(frames.pick(self.outputs_), **options)
-        told = self.condition and frames.parameters is not None and frames.parameters.shape[1] > 0
-        self.parameters_scaling_ = (
-            Scaling.fit(np.asarray(frames.parameters, float), spatial_axes=0, dtype=self.dtype_) if told else None
-        )
+    def _fit_scalings(self, fields: FieldDataset) -> None:
+        self.inputs_scaling_ = FieldNormaliser.fit(fields.select(self.channels_))
+        self.outputs_scaling_ = FieldNormaliser.fit(fields.select(self.outputs_))
+        told = self.condition and fields.parameters is not None and fields.parameters.shape[1] > 0
+        self.parameters_scaling_ = fit_parameters(fields) if told else None
 
-    def _source(self, frames: Frames, count: int, *, scaled: bool = True) -> WindowSource:
-        inputs = self._taken(frames, self.channels_, self.inputs_scaling_ if scaled else None)
-        outputs = self._taken(frames, self.outputs_, self.outputs_scaling_ if scaled else None)
+    def _source(self, fields: FieldDataset, count: int, *, scaled: bool = True) -> WindowSource:
+        inputs = self._taken(fields, self.channels_, self.inputs_scaling_ if scaled else None)
+        outputs = self._taken(fields, self.outputs_, self.outputs_scaling_ if scaled else None)
         options = {"history": self.history, "frames": count, "stride": self.stride, "batch_size": self.batch_size}
-        parameters = self._conditions(frames, scaled)
+        parameters = self._conditions(fields, scaled)
         return WindowSource(
             inputs, outputs if self.steady_ else None, parameters, out_channels=len(self.outputs_), **options
         )
 
-    def _taken(self, frames: Frames, channels: Sequence[str], scaling: Scaling | None) -> Array:
-        values = jnp.asarray(frames.pick(channels), self.dtype_)
+    def _stored(self, fields: FieldDataset, count: int) -> StoredSource:
+        given = self.outputs_ if self.steady_ else self.channels_
+        every = fields if self.stride == 1 else fields.times(slice(None, None, self.stride))
+        count_starts(every.frames, self.history, 0 if self.steady_ else count, 1)
+        windows = StoredWindows(
+            every, history=self.history, horizon=count, batch_size=self.batch_size, inputs=self.channels_, outputs=given
+        )
+        scalings = self.inputs_scaling_, self.outputs_scaling_, self.parameters_scaling_
+        return StoredSource(windows, *scalings, dtype=self.dtype_)
+
+    def _taken(self, fields: FieldDataset, channels: Sequence[str], scaling: FieldNormaliser | None) -> Array:
+        values = jnp.asarray(fields.select(channels).values, self.dtype_)
         return values if scaling is None else scaling.normalise(values)
 
-    def _conditions(self, frames: Frames, scaled: bool) -> Array | None:
+    def _conditions(self, fields: FieldDataset, scaled: bool) -> Array | None:
         scaling = self.parameters_scaling_
         if scaling is None:
             return None
         size = scaling.mean.shape[0]
-        if frames.parameters is None or frames.parameters.shape[1] != size:
+        if fields.parameters is None or fields.parameters.shape[1] != size:
             raise ValueError(f"The model was fitted with {size} parameters an example; give data that have as many.")
-        parameters = jnp.asarray(frames.parameters, self.dtype_)
+        parameters = jnp.asarray(fields.parameters, self.dtype_)
         return scaling.normalise(parameters) if scaled else parameters
 
     def _start(self, X: Any) -> tuple[Array, Array | None]:
         """The last frames of each example, and its conditions, unscaled."""
-        frames = self.frames_of(X)
-        values = frames.pick(self.channels_)
-        if values.ndim - 3 != len(self.shape_):
-            raise ValueError(f"The model was fitted on {len(self.shape_)} axes of space, but X has {values.ndim - 3}.")
+        fields = self.fields_of(X)
+        if len(fields.axes) != len(self.shape_):
+            raise ValueError(f"The model was fitted on {len(self.shape_)} axes of space, but X has {len(fields.axes)}.")
         needed = (self.history - 1) * self.stride + 1
-        if values.shape[1] < needed:
+        if fields.frames < needed:
             raise ValueError(
-                f"X has {values.shape[1]} frames, but one call looks back over {needed} (history={self.history}, every "
+                f"X has {fields.frames} frames, but one call looks back over {needed} (history={self.history}, every "
                 f"{self.stride})."
             )
-        past = values[:, -needed :: self.stride]
-        return jnp.asarray(past, self.dtype_), self._conditions(frames, scaled=False)
+        last = fields if self.steady_ else fields.times(slice(-needed, None, self.stride))
+        return self._taken(last.load(), self.channels_, None), self._conditions(fields, scaled=False)
 
-    def _names(self, frames: Frames, first: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    def _names(self, fields: FieldDataset, first: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Channels in, the predicted first, and channels out. `first`: of arrays X, y, the channels of X."""
         inputs, outputs = (None if n is None else tuple(n) for n in (self.inputs, self.outputs))
         if first:
-            return inputs or frames.channels[:first], outputs or frames.channels[first:]
-        if frames.ts is None:
+            return inputs or fields.channels[:first], outputs or fields.channels[first:]
+        if fields.ts is None:
             if not inputs or not outputs:
                 raise ValueError(
-                    f"The data have no time axis, so inputs and outputs must be named, among {list(frames.channels)}."
+                    f"The data have no time axis, so inputs and outputs must be named, among {list(fields.channels)}."
                 )
-            frames.pick((*inputs, *outputs))
+            fields.select(tuple(dict.fromkeys((*inputs, *outputs))))
             return inputs, outputs
-        outputs = outputs or tuple(c for c in inputs or frames.channels)
-        inputs = inputs or frames.channels
-        frames.pick((*inputs, *outputs))
+        outputs = outputs or tuple(c for c in inputs or fields.channels)
+        inputs = inputs or fields.channels
+        fields.select(tuple(dict.fromkeys((*inputs, *outputs))))
         if not set(outputs) <= set(inputs):
             raise ValueError(
                 f"outputs={list(outputs)} in time must be among the inputs {list(inputs)}: what is predicted is the "
@@ -256,13 +266,13 @@ class OperatorRegressor(Estimator):
             )
         return (*outputs, *(c for c in inputs if c not in outputs)), outputs
 
-    def _hold_out(self, frames: Frames) -> tuple[Frames, Frames | None]:
-        n = len(frames.values)
+    def _hold_out(self, fields: FieldDataset) -> tuple[FieldDataset, FieldDataset | None]:
+        n = len(fields)
         count = int(n * self.validation_fraction)
         if count == 0:
-            return frames, None
+            return fields, None
         order = np.random.default_rng(self.seed).permutation(n)
-        return frames.take(np.sort(order[count:])), frames.take(np.sort(order[:count]))
+        return fields.take(np.sort(order[count:])), fields.take(np.sort(order[:count]))
 
     def _training(self) -> Training:
         return Training(*(getattr(self, name) for name in Training._fields))
