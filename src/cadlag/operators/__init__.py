@@ -11,6 +11,10 @@ from cadlag.operators._refinement import AbstractRefinement as AbstractRefinemen
 from cadlag.operators._refinement import DiffusionRefinement as DiffusionRefinement
 from cadlag.operators._refinement import PlainRefinement as PlainRefinement
 from cadlag.operators._scaling import Normalised as Normalised
+from cadlag.operators._time_derivative import AbstractTimeDerivative as AbstractTimeDerivative
+from cadlag.operators._time_derivative import Differences as Differences
+from cadlag.operators._time_derivative import Interpolant as Interpolant
+from cadlag.operators._time_derivative import SolverIncrement as SolverIncrement
 from cadlag.operators.dilated_resnet import DilatedResNet as DilatedResNet
 from cadlag.operators.fno import FNO as FNO
 from cadlag.operators.forms import AbstractForm as AbstractForm
@@ -33,4 +37,6 @@ from cadlag.operators.refiner import horizon_spread as horizon_spread
 from cadlag.operators.regressor import OperatorRegressor as OperatorRegressor
 from cadlag.operators.sinenet import SineNet as SineNet
 from cadlag.operators.spatiotemporal import SpatiotemporalFNO as SpatiotemporalFNO
+from cadlag.operators.spectral_refiner import Refinement as Refinement
+from cadlag.operators.spectral_refiner import SpectralRefiner as SpectralRefiner
 from cadlag.operators.unet import UNet as UNet

@@ -175,6 +175,32 @@ class SpatiotemporalFNO(AbstractOperator):
     ) -> Float[Array, "horizon channels *space"]:
         """The trajectory from the features and the last frame of the input, linear in the weights of `last`."""
         steps = self.horizon if steps is None else steps
+        return last[None] + self._decoded(features, last, steps, self._project)[-steps:]
+
+    def decode_with_slopes(
+        self,
+        features: Float[Array, "latent channels *space"],
+        last: Float[Array, "channels *space"],
+        *,
+        steps: int | None = None,
+    ) -> tuple[Float[Array, "frames channels *space"], Float[Array, "frames channels *space"]]:
+        """The trajectory with the frame before it, `steps + 1` in all, which should equal `last` but need not; and its
+        derivative in time, a unit being the distance of two frames: that of the trigonometric polynomial in time.
+        """
+        steps = self.horizon if steps is None else steps
+        length = features.shape[0] + 2 + steps
+        turn = jnp.asarray(2 * np.pi * np.arange(self.last.modes[-1]) / length, features.dtype)
+
+        def slope(h: Array) -> Array:
+            h = self._project(h)
+            h = h * turn.reshape(*(1,) * (h.ndim - 3), -1, 1, 1)
+            return jnp.stack([-h[..., 1, :], h[..., 0, :]], -2)
+
+        values = self._decoded(features, last, steps, self._project)[-steps - 1 :]
+        return last[None] + values, self._decoded(features, last, steps, slope)[-steps - 1 :]
+
+    def _decoded(self, features: Array, last: Array, steps: int, project: Callable) -> Array:
+        """What the output layer adds to the last frame, from the padding on; `project` acts on its coefficients."""
         if steps < 1:
             raise ValueError(f"steps={steps} of a SpatiotemporalFNO must be at least 1.")
         v = jnp.moveaxis(jnp.concatenate([last[None], features]), (0, 1), (-2, -1))
@@ -185,9 +211,8 @@ class SpatiotemporalFNO(AbstractOperator):
         self.last.check_size((*size, v.shape[-2]), "features")
         self.last.check_size((*size, frames + 1 + steps), "steps")
         w = self.last(self._pad(v, size), size=(*size, frames + 1 + steps), bias_scale=self.bias_scale,
-                      project=self._project)  # fmt: skip
-        w = self._crop(w, space)[..., -steps:, :]
-        return last[None] + jnp.moveaxis(w, (-2, -1), (0, 1))
+                      project=project)  # fmt: skip
+        return jnp.moveaxis(self._crop(w, space), (-2, -1), (0, 1))
 
     def _with_position(self, x: Array) -> Array:
         """x (*space, time, channels), repeated over width + 3 channels, plus position in space and time."""
