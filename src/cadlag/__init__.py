@@ -23,6 +23,7 @@ _ROOMS = (
     "train",
     "series",
     "generate",
+    "operators",
     "physics",
     "recipes",
     "report",

@@ -166,7 +166,7 @@ def test_prior_log_prob_is_the_normal_density():
         (lambda: Tabulated([0.1, 0.2], [0.0, -1.0], [1.0]), "one shape"),
         (lambda: Tabulated([0.0, 1.0], [0.0, -1.0], [-np.inf, 0.0]), "leave out the point"),
         (lambda: Tabulated([0.2, 0.1], [0.0, -1.0], [-1.0, 0.0]), "times must increase"),
-        (lambda: Tabulated.from_betas([0.1, 1.0]), r"in \(0, 1\)"),
+        (lambda: Tabulated.from_betas([1.0, 0.1]), r"in \(0, 1\)"),
     ],
 )
 def test_refusals(make, message):

@@ -336,11 +336,17 @@ class Tabulated(AbstractSchedule):
 
     @staticmethod
     def from_betas(betas: Any) -> "Tabulated":
-        """The chain x_i = sqrt(1 - β_i) x_{i-1} + sqrt(β_i) z of DDPM, at the times i/N, i = 1 … N."""
-        betas = np.asarray(betas, np.float64)
-        if betas.ndim != 1 or len(betas) < 2 or not np.all((betas > 0) & (betas < 1)):
-            raise ValueError("Tabulated.from_betas: betas must be at least two numbers in (0, 1), shape (steps,).")
-        log_square = np.cumsum(np.log1p(-betas))
+        """The chain x_i = sqrt(1 - β_i) x_{i-1} + sqrt(β_i) z of DDPM, at the times i/N, i = 1 … N.
+
+        The last β may be 1, which leaves nothing of the data: α is then 1e-7 of the one before.
+        """
+        betas = np.array(betas, np.float64)
+        inside = (betas > 0) & (betas < 1)
+        if betas.ndim != 1 or len(betas) < 2 or not (np.all(inside[:-1]) and (inside[-1] or betas[-1] == 1)):
+            raise ValueError(
+                "Tabulated.from_betas: betas must be at least two numbers in (0, 1), shape (steps,); the last may be 1."
+            )
+        log_square = np.cumsum(np.log1p(-np.minimum(betas, 1 - 1e-14)))
         times = np.arange(1, len(betas) + 1) / len(betas)
         return Tabulated(times, 0.5 * log_square, 0.5 * np.log(-np.expm1(log_square)))
 

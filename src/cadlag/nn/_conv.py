@@ -57,12 +57,6 @@ class _Shape(eqx.Module):
         """How many spatial axes."""
         return len(self.kernel)
 
-    @property
-    def pointwise(self) -> bool:
-        """Whether the convolution is a matrix product at each point."""
-        nothing = isinstance(self.padding, Padding) or not any(map(any, self.padding))
-        return set(self.kernel) == {1} and set(self.stride) == {1} and nothing
-
     def added(self, size: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
         """The points (low, high) added along each axis of a field of this size."""
         if self.padding is Padding.valid:
@@ -147,11 +141,8 @@ class Conv(eqx.Module):
     def __call__(self, x: Float[Array, "*space in"]) -> Float[Array, "*space_out out"]:
         """The output (*space_out, out_channels) of x (*space, in_channels)."""
         _check(x, self.shape.axes, self.weight.shape[-2])
-        if self.shape.pointwise:
-            y = x @ self.weight.reshape(self.weight.shape[-2:])
-        else:
-            before, geometry = self.shape.plan(x.shape[:-1])
-            y = convolve(self.shape.pad(x, before)[None], self.weight, geometry)[0]
+        before, geometry = self.shape.plan(x.shape[:-1])
+        y = convolve(self.shape.pad(x, before)[None], self.weight, geometry)[0]
         return y if self.bias is None else y + _at_every_point(self.bias, y)
 
 

@@ -65,6 +65,11 @@ class Geometry(NamedTuple):
         return tuple((k - 1) * d + 1 for k, d in zip(self.kernel, self.dilation, strict=True))
 
     @property
+    def pointwise(self) -> bool:
+        """Whether this is a matrix product at each point."""
+        return set(self.kernel) == {1} and set(self.stride) == {1} and not any(map(any, self.padding))
+
+    @property
     def back(self) -> tuple[tuple[int, int], ...]:
         """Padding of the (dilated) output that makes its convolution with the flipped kernel of the input's size."""
         each = zip(self.size, self.out, self.reach, self.stride, self.padding, strict=True)
@@ -94,17 +99,31 @@ def _flip(w: Array) -> Array:
 
 
 def _output(x: Array, w: Array, g: Geometry) -> Array:
+    if g.pointwise:
+        return x @ w.reshape(w.shape[-2:])
     return _plain(x, w, stride=g.stride, padding=g.padding, dilation=g.dilation)
 
 
 def _input(w: Array, y: Array, g: Geometry) -> Array:
+    if g.pointwise:
+        return y @ w.reshape(w.shape[-2:]).T
     ones = (1,) * len(g.size)
     return _plain(y, _flip(w), stride=ones, padding=g.back, dilation=g.dilation, spread=g.stride)
 
 
 def _kernel(x: Array, y: Array, g: Geometry) -> Array:
+    if g.pointwise:
+        return _kernel_at_points(x, y, g)
     few = x.shape[0] * math.prod(g.out) <= _FEW
     return _kernel_by_convolution(x, y, g) if few else _kernel_by_products(x, y, g)
+
+
+def _kernel_at_points(x: Array, y: Array, g: Geometry) -> Array:
+    """One matrix product. The barrier keeps XLA from laying out anew, at ten times the price of the product, what it
+    would otherwise fuse into it (the derivative of an activation, say)."""
+    x, y = lax.optimization_barrier((x.reshape(-1, x.shape[-1]), y.reshape(-1, y.shape[-1])))
+    w = x.T @ y if x.shape[-1] <= y.shape[-1] else (y.T @ x).T
+    return w.reshape(*g.kernel, x.shape[-1], y.shape[-1])
 
 
 def _kernel_by_convolution(x: Array, y: Array, g: Geometry) -> Array:
