@@ -14,13 +14,13 @@ from cadlag.equations import Heat, NavierStokes
 from cadlag.fields import Box, Grid, GridField, Spectral, sobolev_norm
 from cadlag.operators import (
     FNO,
-    Differences,
-    Interpolant,
+    FourierSlopes,
     Normalised,
     OneStep,
     SolverIncrement,
     SpatiotemporalFNO,
     SpectralRefiner,
+    TimeDifferences,
 )
 from cadlag.operators._time_derivative import difference_matrix
 from cadlag.operators.spectral_refiner import widened
@@ -64,7 +64,7 @@ def test_the_exact_trajectory_has_no_residual():
 
 def test_differences_have_their_order():
     for order in (2, 4):
-        refiner = SpectralRefiner(VORTICES, derivative=Differences(order))
+        refiner = SpectralRefiner(VORTICES, derivative=TimeDifferences(order))
         found = []
         for dt in (0.1, 0.05, 0.025):
             frames, _ = taylor_green(dt)
@@ -131,7 +131,7 @@ def test_the_residual_sees_an_error_and_the_solver_increment_is_blind():
     np.testing.assert_allclose(sizes[1] / sizes[0], 10, rtol=0.05)
     rough = jr.normal(jr.key(3), (5, 1, 16, 16))
     blind = SpectralRefiner(VORTICES, derivative=SolverIncrement(), order=0)
-    seeing = SpectralRefiner(VORTICES, derivative=Differences(2), order=0)
+    seeing = SpectralRefiner(VORTICES, derivative=TimeDifferences(2), order=0)
     assert jnp.max(squares(blind, rough, 0 * rough)) < 1e-12 * jnp.min(squares(seeing, rough, 0 * rough))
 
 
@@ -210,8 +210,8 @@ def test_what_is_refused(operator):
         (lambda: SpectralRefiner(VORTICES, modes=(3, 4, 3))(operator, u, 0.1), ValueError, "at least"),
         (lambda: SpectralRefiner(VORTICES, steps=0), ValueError, "steps=0"),
         (lambda: SpectralRefiner(Heat(0.1)), ValueError, "periodic space only"),
-        (lambda: Differences(0), ValueError, "order=0"),
+        (lambda: TimeDifferences(0), ValueError, "order=0"),
     ):
         with pytest.raises(error, match=text):
             call()
-    assert isinstance(refiner.derivative, Interpolant)
+    assert isinstance(refiner.derivative, FourierSlopes)

@@ -12,9 +12,9 @@ from cadlag.operators._refinement import DiffusionRefinement as DiffusionRefinem
 from cadlag.operators._refinement import PlainRefinement as PlainRefinement
 from cadlag.operators._scaling import Normalised as Normalised
 from cadlag.operators._time_derivative import AbstractTimeDerivative as AbstractTimeDerivative
-from cadlag.operators._time_derivative import Differences as Differences
-from cadlag.operators._time_derivative import Interpolant as Interpolant
+from cadlag.operators._time_derivative import FourierSlopes as FourierSlopes
 from cadlag.operators._time_derivative import SolverIncrement as SolverIncrement
+from cadlag.operators._time_derivative import TimeDifferences as TimeDifferences
 from cadlag.operators.dilated_resnet import DilatedResNet as DilatedResNet
 from cadlag.operators.fno import FNO as FNO
 from cadlag.operators.forms import AbstractForm as AbstractForm

@@ -21,7 +21,7 @@ class AbstractTimeDerivative(eqx.Module):
         """∂_t at the frames; `slopes` are those of the Fourier interpolant in time, `rate` that of the equation."""
 
 
-class Interpolant(AbstractTimeDerivative):
+class FourierSlopes(AbstractTimeDerivative):
     """Exact, of the trigonometric polynomial in time that the operator puts out."""
 
     def __call__(self, frames: Frames, slopes: Frames, rate: Rate, dt: float | int | Array) -> Frames:
@@ -29,7 +29,7 @@ class Interpolant(AbstractTimeDerivative):
         return slopes
 
 
-class Differences(AbstractTimeDerivative):
+class TimeDifferences(AbstractTimeDerivative):
     """Finite differences of the frames, centred inside and one-sided at both ends.
 
     **Arguments:** `order` of the error in dt.
@@ -69,7 +69,9 @@ def difference_matrix(count: int, order: int) -> np.ndarray:
     """Weights (count, count) of the first derivative at distance one, each row exact for polynomials of `order`."""
     width = order + 1 + order % 2
     if count < width:
-        raise ValueError(f"Differences(order={order}) needs {width} frames, but there are {count}; lower the order.")
+        raise ValueError(
+            f"TimeDifferences(order={order}) needs {width} frames, but there are {count}; lower the order."
+        )
     matrix = np.zeros((count, count))
     for i in range(count):
         first = min(max(i - width // 2, 0), count - width)

@@ -22,7 +22,7 @@ from cadlag.equations import AbstractEvolution, AbstractSemilinear, fourier_stat
 from cadlag.fields import Grid, GridField, Spectral, sobolev_inner
 from cadlag.operators._operator import AbstractOperator, check_frames
 from cadlag.operators._scaling import Normalised
-from cadlag.operators._time_derivative import AbstractTimeDerivative, Interpolant
+from cadlag.operators._time_derivative import AbstractTimeDerivative, FourierSlopes
 from cadlag.operators.spatiotemporal import SpatiotemporalFNO
 from cadlag.train import gradient, minimise
 
@@ -50,7 +50,7 @@ class SpectralRefiner(eqx.Module):
     - `steps`: of the optimiser.
     - `rates`: of Adam for the biases, which are free coefficients of the trajectory, and for the weights, relative to
         the size of the last frame; `optimiser`: any optax transformation in its place, such as `optax.lbfgs()`.
-    - `derivative`: `Interpolant()`, exact in time; `Differences(order)`.
+    - `derivative`: `FourierSlopes()`, exact in time; `TimeDifferences(order)`.
 
     Use float64 (`cadlag.train.enable_x64`) where more than four digits are wanted.
     """
@@ -76,7 +76,7 @@ class SpectralRefiner(eqx.Module):
         steps: int = 60,
         rates: tuple[float, float] = (1e-2, 1e-4),
         optimiser: Any = None,
-        derivative: AbstractTimeDerivative = Interpolant(),
+        derivative: AbstractTimeDerivative = FourierSlopes(),
     ) -> None:
         if not isinstance(equation, AbstractEvolution) or equation.domain.names == ("t",):
             raise TypeError(f"equation: got {type(equation).__name__}; expected an evolution equation in space.")
