@@ -24,7 +24,7 @@ class Kernel(enum.Enum):
         """The weight at a distance in cells."""
         d = np.abs(distance)
         if self is Kernel.bilinear:
-            return np.maximum(1 - d, 0)
+            return np.asarray(np.maximum(1 - d, 0))
         a = -0.75
         near = (a + 2) * d**3 - (a + 3) * d**2 + 1
         far = a * (d**3 - 5 * d**2 + 8 * d - 4)

@@ -3,7 +3,9 @@
 from collections.abc import Callable, Sequence
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
+import jax.random as jr
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from cadlag.nn._init import uniform
@@ -95,10 +97,31 @@ class SpectralConv(eqx.Module):
             h = h + bias_scale * self.bias
         return synthesise(project(h), self.modes, size, self.transform)
 
+    def widen(self, modes: Sequence[int]) -> "SpectralConv":
+        """The same map with room for more modes, whose weights and biases are zero."""
+        modes = tuple(modes)
+        if len(modes) != len(self.modes) or any(new < old for new, old in zip(modes, self.modes, strict=True)):
+            raise ValueError(f"modes={modes}: expected at least {self.modes}, the modes of this layer.")
+        bare = eqx.filter_eval_shape(
+            lambda: SpectralConv(*self.weight.shape[-2:], modes, spatial_axes=len(modes), bias=self.bias is not None,
+                                 transform=self.transform, key=jr.key(0))
+        )  # fmt: skip
+        arrays = [_widened(a, self.modes, modes) for a in (self.weight, self.bias) if a is not None]
+        return eqx.tree_at(jax.tree.leaves, bare, arrays)
+
     @property
     def by_products(self) -> bool:
         """Whether the transforms are products with matrices."""
         return uses_products(self.transform, self.modes)
+
+
+def _widened(array: Array, old: tuple[int, ...], new: tuple[int, ...]) -> Array:
+    for axis, (m, n) in enumerate(zip(old, new, strict=True)):
+        # Negative wavenumbers stand last; the last axis has none.
+        at = array.shape[axis] if axis == len(old) - 1 else m
+        gap = (n - m) * (1 if axis == len(old) - 1 else 2)
+        array = jnp.insert(array, jnp.full(gap, at), 0, axis=axis)
+    return array
 
 
 def multiply(weight: Float[Array, "*modes 2 in out"], h: Float[Array, "*modes 2 in"]) -> Float[Array, "*modes 2 out"]:

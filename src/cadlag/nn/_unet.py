@@ -126,7 +126,7 @@ class UNet(eqx.Module):
         *,
         cond: Any = None,
         key: PRNGKeyArray | None = None,
-    ) -> Float[Array, "channels *space"]:
+    ) -> Float[Array, "out *space"]:
         """The output at one noise level, of x's shape and dtype; a `key` switches dropout on."""
         self._check(x)
         image, cond = self._split(cond, x)
