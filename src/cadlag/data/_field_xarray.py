@@ -1,6 +1,7 @@
 """Fields as xarray Datasets, which is also what NetCDF files and Zarr stores are."""
 
 import dataclasses
+import json
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -27,6 +28,7 @@ _ROLES = {
     "t": ("t", "time"),
     "c": ("c", "channel", "component", "variable", "field"),
 }
+ORDER = "cadlag_order"
 HERE = pathlib.Path("Dataset")
 
 
@@ -56,7 +58,9 @@ def to_xarray(dataset: FieldDataset) -> Any:
     for k, name in enumerate(dataset.parameter_names):
         assert dataset.parameters is not None
         coords[name] = (("example",), np.asarray(dataset.parameters)[:, k], about(name))
-    return xarray.Dataset(data, coords, dict(dataset.attributes))
+    # Zarr sorts its variables by name.
+    order = json.dumps({"channels": dataset.channels, "parameters": dataset.parameter_names})
+    return xarray.Dataset(data, coords, {**dict(dataset.attributes), ORDER: order})
 
 
 def from_xarray(
@@ -104,6 +108,8 @@ def xarray_layout(
             f"{path}: the variables {odd or list(variables)} do not have the axes of space {space} of the others. "
             "Read those that belong together with `channels=`."
         )
+    known = json.loads(dataset.attrs.get(ORDER, '{"channels": []}'))["channels"]
+    variables = {**{name: variables[name] for name in known if name in variables}, **variables}
     made = {
         name: _piece(path, dataset, name, variables[name], roles[name], stored) for name in variables if name in fields
     }
@@ -147,6 +153,8 @@ def _about(dataset: Any, variables: dict[str, Any], roles: dict[str, tuple[str, 
     ts = coords.get(dims.get("t", ""))
     example = dims.get("n")
     every = {str(k): v for k, v in dataset.variables.items()}
+    first = json.loads(dataset.attrs.get(ORDER, '{"parameters": []}'))["parameters"]
+    every = {**{name: every[name] for name in first if name in every}, **every}
     numbers = {
         name: np.asarray(v)
         for name, v in every.items()
@@ -162,5 +170,7 @@ def _about(dataset: Any, variables: dict[str, Any], roles: dict[str, tuple[str, 
         periodic=tuple(a for a, v in at.items() if v.attrs.get("periodic", 0)),
         boundary={a: str(v.attrs["boundary"]) for a, v in at.items() if "boundary" in v.attrs},
         units=units,
-        attributes={str(k): v.item() if isinstance(v, np.generic) else v for k, v in dataset.attrs.items()},
+        attributes={
+            str(k): v.item() if isinstance(v, np.generic) else v for k, v in dataset.attrs.items() if k != ORDER
+        },
     )

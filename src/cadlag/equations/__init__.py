@@ -8,6 +8,10 @@ from cadlag.equations._condition import Condition as Condition
 from cadlag.equations._condition import dirichlet as dirichlet
 from cadlag.equations._condition import initial as initial
 from cadlag.equations._condition import neumann as neumann
+from cadlag.equations._darcy import Darcy as Darcy
+from cadlag.equations._darcy import solve_darcy as solve_darcy
+from cadlag.equations._darcy_coefficients import MultiscaleField as MultiscaleField
+from cadlag.equations._darcy_coefficients import ThresholdedField as ThresholdedField
 from cadlag.equations._diffusion import NonlinearDiffusion as NonlinearDiffusion
 from cadlag.equations._elliptic import Helmholtz as Helmholtz
 from cadlag.equations._elliptic import Poisson as Poisson

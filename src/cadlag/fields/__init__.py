@@ -3,6 +3,9 @@
 from cadlag.fields._box import Box as Box
 from cadlag.fields._callable import AbstractSmooth as AbstractSmooth
 from cadlag.fields._callable import CallableField as CallableField
+from cadlag.fields._differences import Differences as Differences
+from cadlag.fields._differences import Wall as Wall
+from cadlag.fields._differences import to_nodes as to_nodes
 from cadlag.fields._field import AbstractField as AbstractField
 from cadlag.fields._field import Linear as Linear
 from cadlag.fields._field import divergence as divergence
