@@ -208,7 +208,6 @@ def physics(equation: str, points: int) -> Race:
     )
 
 
-
 def operator(model: str, title: str, peer: Row, *others: Row) -> tuple[Race, Race]:
     """A training step with Adam, and a forward pass without gradient, 8 fields of 64 x 64."""
 

@@ -74,7 +74,7 @@ class SpectralRefiner(eqx.Module):
         alpha: float | int = 10**-1.5,
         start_weight: float | int = 1.0,
         steps: int = 60,
-        rates: tuple[float, float] = (1e-2, 1e-4),
+        rates: tuple[float, float] = (1e-3, 1e-4),
         optimiser: Any = None,
         derivative: AbstractTimeDerivative = FourierSlopes(),
     ) -> None:
