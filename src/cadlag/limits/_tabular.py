@@ -1,0 +1,83 @@
+"""What the estimators of this wing share: inputs checked and scaled, targets in their own unit and back."""
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from cadlag.data import Affine
+from cadlag.train import Estimator
+
+
+class KernelEstimator(Estimator):
+    """Inputs (n, features), or images (n, channels, *space), in double precision wherever the process runs."""
+
+    standardise: bool
+
+    def _fit_inputs(self, X: Any, count: int) -> Array:
+        """Remember the scaling of the inputs and return them scaled."""
+        values = _numbers("X", X)
+        if values.ndim < 2 or len(values) != count:
+            raise ValueError(
+                f"X of {type(self).__name__} has shape {values.shape} for {count} targets; expected (n, features) or "
+                "(n, channels, *space) with one target for each row. A single column is X[:, None]."
+            )
+        if len(values) < 2:
+            raise ValueError(f"{type(self).__name__}.fit: {len(values)} sample(s); expected at least 2.")
+        self.n_features_in_ = int(np.prod(values.shape[1:]))
+        self.shape_ = tuple(values.shape[1:])
+        identity = Affine(jnp.zeros(values.shape[1:], float), jnp.ones(values.shape[1:], float))
+        # Images keep their geometry: one scale for all pixels.
+        self.scaling_ = Affine.fit(values, shared=values.ndim > 2) if self.standardise else identity
+        return self.scaling_.apply(values)
+
+    def _inputs(self, X: Any) -> Array:
+        self.check_is_fitted()
+        values = _numbers("X", X)
+        if values.shape[1:] != self.shape_ or values.ndim < 2:
+            raise ValueError(
+                f"X has shape {values.shape}, but {type(self).__name__} was fitted on (n, "
+                f"{', '.join(map(str, self.shape_))})."
+            )
+        return self.scaling_.apply(values)
+
+    def _fit_targets(self, y: Any) -> Array:
+        """Remember mean and deviation of the targets and return them scaled, (n, outputs)."""
+        if y is None:
+            raise ValueError(f"{type(self).__name__}.fit requires y to be passed, but the target y is None.")
+        values = _numbers("y", y)
+        if values.ndim not in (1, 2) or len(values) == 0:
+            raise ValueError(f"y has shape {values.shape}; expected (n,) or (n, outputs).")
+        self.flat_ = values.ndim == 1
+        values = values.reshape(len(values), -1)
+        spread = values.std(0)
+        self.center_, self.scale_ = values.mean(0), np.where(spread > 0, spread, 1.0)
+        return jnp.asarray((values - self.center_) / self.scale_)
+
+    def _unscaled(self, mean: Any) -> np.ndarray:
+        values = np.asarray(mean) * self.scale_ + self.center_
+        return values[..., 0] if self.flat_ else values
+
+    def _deviation(self, variance: Any) -> np.ndarray:
+        """Standard deviations (m,) or (m, outputs) from the variance (m,) of a scaled target."""
+        values = np.sqrt(np.asarray(variance))[:, None] * self.scale_
+        return values[:, 0] if self.flat_ else values
+
+
+def _numbers(name: str, values: Any) -> np.ndarray:
+    array = np.asarray(values)
+    if np.iscomplexobj(array):
+        raise ValueError(f"{name}: Complex data not supported.")
+    array = array.astype(float)
+    if not np.all(np.isfinite(array)):
+        raise ValueError(f"{name} holds NaN or infinite values; leave those rows out or fill them in.")
+    return array
+
+
+def r_squared(truth: Any, predicted: np.ndarray) -> float:
+    """1 - residual over total sum of squares, averaged over targets."""
+    truth = np.asarray(truth, float).reshape(predicted.shape)
+    spread = np.sum((truth - truth.mean(0)) ** 2, axis=0)
+    residual = np.sum((truth - predicted) ** 2, axis=0)
+    return float(np.mean(1 - residual / np.where(spread > 0, spread, 1)))
