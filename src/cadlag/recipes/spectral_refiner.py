@@ -169,7 +169,6 @@ class SpectralRefinerRecipe(AbstractRecipe):
         first = seeds[0]
         fields, wrong = first["case"][:4], first["case"][4:]
         largest = max(abs(v) for row in fields[1] for v in row)
-        names = ("last frame in", "truth", "predicted", "refined")
         lines = [
             Line(label, list(range(len(first[key]["curve"]))), first[key]["curve"], role=role)
             for key, label, role in (
@@ -179,15 +178,16 @@ class SpectralRefinerRecipe(AbstractRecipe):
         return [
             Images(
                 "case",
-                "Vorticity of the first test case, x downwards: the last frame seen, and the tenth to come.",
-                {name: [field] for name, field in zip(names, fields, strict=True)},
+                "Vorticity of the first test case, x downwards. From left to right the last frame seen, and of the tenth "
+                "to come the truth, the prediction, the refined prediction.",
+                {"vorticity": fields},
                 -largest,
                 largest,
             ),
             Images(
                 "errors",
-                "Errors of that frame, before and after.",
-                {name: [field] for name, field in zip(names[2:], wrong, strict=True)},
+                "Errors of the prediction and of the refined prediction of that frame, in a quarter of the range.",
+                {"errors": wrong},
                 -largest / 4,
                 largest / 4,
             ),
