@@ -178,8 +178,8 @@ class SpectralRefinerRecipe(AbstractRecipe):
         return [
             Images(
                 "case",
-                "Vorticity of the first test case, x downwards. From left to right the last frame seen, and of the tenth "
-                "to come the truth, the prediction, the refined prediction.",
+                "Vorticity of the first test case, x downwards. From left to right: the last frame "
+                "seen; of the tenth to come the truth, the prediction, the refined prediction.",
                 {"vorticity": fields},
                 -largest,
                 largest,
