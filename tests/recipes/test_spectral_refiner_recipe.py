@@ -45,6 +45,7 @@ def test_tables_and_pictures(tmp_path):
     assert (recipe.tables({}), recipe.pictures({}, tmp_path)) == ([], [])
 
 
+@pytest.mark.slow  # half a minute of compiling; the parts are tested with the operators
 def test_a_smallest_run():
     recipe = SpectralRefinerRecipe()
     settings = recipe.settings(Preset.SMOKE)
