@@ -107,8 +107,7 @@ def _solved(problem: AbstractEquation, method: AbstractMethod, name: str, seed: 
         "equation": name, "seconds": round(seconds, 2), "residual": solution.residual,
         "conditions": solution.conditions, "error": solution.error, "steps": solution.result.step,
     }  # fmt: skip
-    with contextlib.suppress(NotImplementedError):
-        solution.plot(out / "solution.png", reference=reference)
+    solution.plot(out / "solution.png", reference=reference)
     told = ""
     if reference is not None:
         change = float(np.max(np.asarray(reference.error)))
