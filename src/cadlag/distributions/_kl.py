@@ -6,13 +6,16 @@ from jaxtyping import Array, Float
 from cadlag.distributions._distribution import AbstractDistribution
 from cadlag.distributions._gaussian import Gaussian, times
 from cadlag.distributions._normal import Normal
+from cadlag.distributions._positive import InverseGamma, inverse_gamma_kl
 
 
 def kl(p: AbstractDistribution, q: AbstractDistribution) -> Float[Array, ""]:
-    """KL(p ‖ q) = E_p[log p - log q] in nats, for any pair of `Normal` and `Gaussian`.
+    """KL(p ‖ q) = E_p[log p - log q] in nats, for any pair of `Normal` and `Gaussian`, or of two `InverseGamma`.
 
     **Raises:** TypeError for other laws; ValueError for different shapes.
     """
+    if isinstance(p, InverseGamma) and isinstance(q, InverseGamma):
+        return inverse_gamma_kl(p, q)
     shapes = [_shape(name, law) for name, law in (("p", p), ("q", q))]
     if shapes[0] != shapes[1]:
         raise ValueError(f"kl needs laws on one space, but p has draws of shape {shapes[0]} and q of {shapes[1]}.")
@@ -28,8 +31,8 @@ def _shape(name: str, law: AbstractDistribution) -> tuple[int, ...]:
     if isinstance(law, Gaussian):
         return law.mean.shape
     raise TypeError(
-        f"kl has a closed form for Normal and Gaussian, but `{name}` is a {type(law).__name__}. Estimate it: the mean "
-        "of p.log_prob(x) - q.log_prob(x) over draws x of p."
+        f"kl has a closed form for Normal and Gaussian and for two InverseGamma, but `{name}` is a "
+        f"{type(law).__name__}. Estimate it: the mean of p.log_prob(x) - q.log_prob(x) over draws x of p."
     )
 
 

@@ -1,0 +1,173 @@
+"""`StudentTRegressor`: infinitely wide networks whose last layer has a random scale (Lee et al., ICLR 2022).
+
+p(y | X) = ∫ p(v) N(y; 0, v (K + noise I)) dv, one Cholesky factor as for a Gaussian process. For v inverse gamma this
+is a multivariate t with 2 a degrees of freedom, and 2 a + n once n values are known: tails are heavy where n is small.
+"""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+from jaxtyping import Array, Float
+
+from cadlag.distributions import AbstractDistribution, InverseGamma
+from cadlag.kernels import AbstractKernel
+from cadlag.limits._hosted import maximise, starting_kernel
+from cadlag.limits._mixture_process import (
+    ScaleMixtureProcess,
+    condition_scale_mixture,
+    scale_mixture_log_likelihood,
+)
+from cadlag.limits._tabular import KernelEstimator, r_squared
+from cadlag.train import enable_x64
+
+# Noise below this share of the target's variance is not resolved by a Cholesky factor.
+_LEAST_NOISE = 1e-8
+_LEAST_DEGREES, _MOST_DEGREES = 0.1, 1e6
+
+
+class Degrees(eqx.Module):
+    """Inverse gamma with a = b = degrees / 2, the kernel holding the variance, so that one number is learnt."""
+
+    log_degrees: Float[Array, ""]
+
+    def law(self) -> InverseGamma:
+        """The law."""
+        return InverseGamma.of_degrees(jnp.clip(jnp.exp(self.log_degrees), _LEAST_DEGREES, _MOST_DEGREES))
+
+
+class StudentTRegressor(KernelEstimator):
+    """Regression by a scale mixture of Gaussian processes, Student's t by default, in double precision.
+
+    **Arguments:**
+
+    - `kernel`: any kernel, such as `NNGP(architecture)`, where fitting starts; by default a squared exponential with a
+      length for each column, times a variance. Its floating-point arrays are learnt, plain numbers are kept.
+    - `degrees`: of freedom, where fitting starts. Inf is left to `GaussianProcessRegressor`.
+    - `prior`: another law of the scale, such as `BurrXII(2.0, 1.0)`, by quadrature; its parameters are learnt instead.
+    - `noise`: variance of the noise at the start, as a share of the targets' variance. The scale multiplies it too.
+    - `learn`: whether kernel, noise and prior are learnt, by maximum likelihood; `steps`: of L-BFGS at most.
+    - `standardise`: scale columns of X (or all pixels of images alike) to mean 0 and deviation 1.
+    - `seed`: of `sample`.
+    """
+
+    _estimator_type = "regressor"
+
+    def __init__(
+        self,
+        kernel: AbstractKernel | None = None,
+        *,
+        degrees: float | int = 4.0,
+        prior: AbstractDistribution | None = None,
+        noise: float = 1e-2,
+        learn: bool = True,
+        steps: int = 200,
+        standardise: bool = True,
+        seed: int = 0,
+    ):
+        self.kernel, self.degrees, self.prior, self.noise = kernel, degrees, prior, noise
+        self.learn, self.steps, self.standardise, self.seed = learn, steps, standardise, seed
+
+    def fit(self, X: Any, y: Any = None) -> "StudentTRegressor":
+        """Learn, condition on the data; sets `model_`, `log_marginal_likelihood_`, `degrees_` (of predictions; NaN for
+        another prior), `jitter_`.
+
+        **Raises:** ValueError for shapes that do not fit, values that are not finite, settings out of range; TypeError
+        for a kernel or a prior that is none.
+        """
+        self._check()
+        with enable_x64():
+            targets = self._fit_targets(y)
+            inputs = self._fit_inputs(X, len(targets))
+            kernel = starting_kernel(self.kernel, inputs)
+            prior = Degrees(jnp.log(jnp.asarray(self.degrees, float))) if self.prior is None else self.prior
+            noise = jnp.asarray(self.noise, float)
+            if self.learn:
+                kernel, prior, noise = _learn(kernel, prior, noise, inputs, targets, self.steps)
+            self.model_ = condition_scale_mixture(kernel, _law(prior), inputs, targets, noise=noise)
+            value = scale_mixture_log_likelihood(kernel, _law(prior), inputs, targets, noise=noise)
+            self.log_marginal_likelihood_ = float(value) - float(len(targets) * np.sum(np.log(self.scale_)))
+            self.jitter_ = float(self.model_.process.cholesky.jitter)
+            scale = self.model_.scale
+            self.degrees_ = 2 * float(scale.a) if isinstance(scale, InverseGamma) else float("nan")
+        return self
+
+    def predict(self, X: Any, *, return_std: bool = False) -> Any:
+        """Posterior mean (n,) or (n, outputs), with `return_std` also the deviation of f, without noise; infinite where
+        the law has no variance (2 degrees of freedom or fewer).
+        """
+        with enable_x64():
+            inputs = self._inputs(X)
+            mean = self._unscaled(_mean(self.model_, inputs))
+            return (mean, self._deviation(_variance(self.model_, inputs))) if return_std else mean
+
+    def log_prob(self, X: Any, y: Any) -> np.ndarray:
+        """Log-densities of new targets y, noise included, each on its own, in nats; shaped like y."""
+        with enable_x64():
+            inputs = self._inputs(X)
+            targets = np.asarray(y, float)
+            if targets.shape[:1] != (len(inputs),) or targets.reshape(len(inputs), -1).shape[1] != len(self.scale_):
+                raise ValueError(f"y has shape {targets.shape} for {len(inputs)} rows of X; expected that of fitting.")
+            scaled = (targets.reshape(len(inputs), -1) - self.center_) / self.scale_
+            densities = np.asarray(_log_prob(self.model_, inputs, jnp.asarray(scaled))) - np.log(self.scale_)
+        return densities.reshape(targets.shape)
+
+    def sample(self, X: Any, n: int = 1) -> np.ndarray:
+        """`n` joint draws of f at X, each with one scale, (n, points) or (n, points, outputs)."""
+        if n < 1:
+            raise ValueError(f"n={n} of sample: expected at least one draw.")
+        with enable_x64():
+            inputs = self._inputs(X)
+            draws = jax.vmap(lambda k: self.model_.sample(inputs, key=k))(jr.split(jr.key(self.seed), n))
+            return self._unscaled(draws)
+
+    def score(self, X: Any, y: Any) -> float:
+        """Coefficient of determination R² (mean over outputs)."""
+        return r_squared(y, self.predict(X))
+
+    def _check(self) -> None:
+        if not 0 < self.degrees < np.inf:
+            raise ValueError(
+                f"degrees={self.degrees} of StudentTRegressor: expected a positive number; for infinitely many use "
+                "GaussianProcessRegressor."
+            )
+        if not 0 <= self.noise < np.inf or (self.learn and self.noise == 0):
+            raise ValueError(f"noise={self.noise}: expected a variance, positive where it is learnt, or learn=False.")
+        if self.prior is not None and not isinstance(self.prior, AbstractDistribution):
+            raise TypeError(
+                f"prior is a {type(self.prior).__name__}; expected a law of the scale, such as BurrXII(2.0, 1.0)."
+            )
+
+
+def _law(prior: Any) -> AbstractDistribution:
+    return prior.law() if isinstance(prior, Degrees) else prior
+
+
+def _learn(kernel: Any, prior: Any, noise: Array, x: Array, y: Array, steps: int) -> tuple[Any, Any, Array]:
+    """Kernel, prior and noise of greatest likelihood, from where they are; one local maximum of several."""
+
+    def objective(unknowns: Any) -> Array:
+        kernel, prior, log_noise = unknowns
+        variance = jnp.exp(log_noise) + _LEAST_NOISE
+        return scale_mixture_log_likelihood(kernel, _law(prior), x, y, noise=variance) / y.size
+
+    kernel, prior, log_noise = maximise(objective, (kernel, prior, jnp.log(noise)), steps)
+    return kernel, prior, jnp.exp(log_noise) + _LEAST_NOISE
+
+
+@eqx.filter_jit
+def _mean(model: ScaleMixtureProcess, x: Array) -> Array:
+    return model.mean(x)
+
+
+@eqx.filter_jit
+def _variance(model: ScaleMixtureProcess, x: Array) -> Array:
+    return model.variance(x)
+
+
+@eqx.filter_jit
+def _log_prob(model: ScaleMixtureProcess, x: Array, y: Array) -> Array:
+    return model.log_prob(x, y)
