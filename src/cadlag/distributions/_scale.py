@@ -6,6 +6,7 @@ error falls exponentially with the number of nodes. The cost does not depend on 
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -90,7 +91,7 @@ def _nodes(joint: Callable[[Array], Array], quadratic: Array, count: int) -> Arr
     # A density of float64 has lost its last digit at e^-40 of its peak; one of float32 at e^-20.
     depth = 45.0 if quadratic.dtype == jnp.float64 else 25.0
 
-    def zoom(_: int, ends: tuple[Array, Array]) -> tuple[Array, Array]:
+    def zoom(_: Any, ends: tuple[Array, Array]) -> tuple[Array, Array]:
         points = _spaced(*ends, _ZOOM)
         values = jnp.nan_to_num(jax.vmap(joint)(points), nan=-jnp.inf, neginf=-jnp.inf)
         kept = values >= jnp.max(values) - depth

@@ -39,7 +39,7 @@ class ScaleMixtureProcess(eqx.Module):
         return self.process.mean(z)
 
     def covariance(self, z: Float[Array, "m ..."]) -> Float[Array, "m m"]:
-        """The posterior covariance of one output of f at z: E[v | y], which may be infinite, times that of unit scale."""
+        """The posterior covariance of one output of f at z: E[v | y], perhaps infinite, times that of unit scale."""
         return self.scale.mean * self.process.covariance(z)
 
     def variance(self, z: Float[Array, "m ..."]) -> Float[Array, " m"]:
