@@ -96,6 +96,7 @@ def test_ranking_follows_the_spread():
     assert ranking(Model(), Test(), found(rates), 0) is None
 
 
+@pytest.mark.slow  # half a minute of compiling; the parts are tested with the operators
 def test_smallest_run(tmp_path):
     settings = RECIPE.settings(Preset.SMOKE)
     found = {"refiner": {0: json.loads(json.dumps(study("refiner", settings, 0)))}}

@@ -152,9 +152,7 @@ def solve(arguments: SolveArguments) -> int:
 
 def data(arguments: DataArguments) -> int:
     """`cadlag data`."""
-    keywords = {key: value for key, value in vars(arguments).items() if key != "debug"}
-    print(importlib.import_module("cadlag.equations._files").data_file(**keywords))
-    return 0
+    return _files("equations", "data_file", arguments)
 
 
 def _files(
