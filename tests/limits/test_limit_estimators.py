@@ -11,11 +11,11 @@ from sklearn.gaussian_process import GaussianProcessRegressor as Reference
 from sklearn.gaussian_process.kernels import RBF
 from sklearn.linear_model import Ridge
 
-from cadlag.kernels import Dense, Erf, Separable, Serial, SquaredExponential
+from cadlag.kernels import NNGP, NTK, Dense, Erf, Separable, Serial, SquaredExponential
 from cadlag.limits import (
     GaussianProcessRegressor,
-    InfiniteNetwork,
-    InfiniteNetworkClassifier,
+    WideNetworkClassifier,
+    WideNetworkRegressor,
     condition,
     log_marginal_likelihood,
 )
@@ -88,7 +88,7 @@ def test_default_kernel_has_a_length_for_each_column():
     assert isinstance(fitted.model_.kernel.kernel, Separable)
 
 
-SMALL = Serial(Dense(1.5, 0.3), Erf(), Dense(1.5, 0.3))
+SMALL = NTK(Serial(Dense(1.5, 0.3), Erf(), Dense(1.5, 0.3)))
 
 
 def curved():
@@ -98,7 +98,7 @@ def curved():
 
 def test_infinite_network_beats_a_line_and_comes_back(tmp_path):
     x, y = curved()
-    fitted = InfiniteNetwork(SMALL, ridge=1e-4).fit(x[:30], y[:30])
+    fitted = WideNetworkRegressor(SMALL, ridge=1e-4).fit(x[:30], y[:30])
     assert fitted.score(x[30:], y[30:]) > Ridge(1.0).fit(x[:30], y[:30]).score(x[30:], y[30:]) + 0.05
     mean, std = fitted.predict(x[30:], return_std=True)
     assert mean.shape == std.shape == (10, 2)
@@ -106,43 +106,45 @@ def test_infinite_network_beats_a_line_and_comes_back(tmp_path):
     np.testing.assert_allclose(mean, fitted.predict(x[30:]), atol=1e-8)
     assert np.all(std > 0)
     fitted.save(tmp_path / "model")
-    back = InfiniteNetwork.load(tmp_path / "model")
+    back = WideNetworkRegressor.load(tmp_path / "model")
     np.testing.assert_array_equal(back.predict(x[30:]), fitted.predict(x[30:]))
 
 
 def test_stopping_at_once_predicts_the_mean():
     x, y = curved()
-    early = InfiniteNetwork(SMALL, time=0).fit(x, y[:, 0])
+    early = WideNetworkRegressor(SMALL, time=0).fit(x, y[:, 0])
     np.testing.assert_allclose(early.predict(x), np.full(40, y[:, 0].mean()), atol=1e-12)
 
 
 def test_classifier():
     x, y = curved()
     names = np.where(y[:, 0] > 0, "up", "down")
-    for last in (True, False):
-        fitted = InfiniteNetworkClassifier(SMALL, last_layer=last, ridge=1e-3).fit(x, names)
+    for kernel in (NNGP(SMALL.architecture), SMALL):
+        fitted = WideNetworkClassifier(kernel, ridge=1e-3).fit(x, names)
         assert fitted.score(x, names) > 0.95
     assert fitted.decision_function(x).shape == (40,)
     with pytest.raises(ValueError, match="one class only"):
-        InfiniteNetworkClassifier(SMALL).fit(x, np.zeros(40))
+        WideNetworkClassifier(SMALL).fit(x, np.zeros(40))
 
 
 def test_bad_input():
     x, y = curved()
     with pytest.raises(ValueError, match="is not fitted"):
-        InfiniteNetwork(SMALL).predict(x)
+        WideNetworkRegressor(SMALL).predict(x)
     with pytest.raises(ValueError, match="NaN or infinite"):
-        InfiniteNetwork(SMALL).fit(x, np.where(y > 1, np.nan, y))
+        WideNetworkRegressor(SMALL).fit(x, np.where(y > 1, np.nan, y))
     with pytest.raises(ValueError, match="one target for each row"):
-        InfiniteNetwork(SMALL).fit(x[:10], y)
+        WideNetworkRegressor(SMALL).fit(x[:10], y)
     with pytest.raises(ValueError, match="requires y"):
-        InfiniteNetwork(SMALL).fit(x)
+        WideNetworkRegressor(SMALL).fit(x)
     with pytest.raises(ValueError, match="was fitted on"):
-        InfiniteNetwork(SMALL, time=0).fit(x, y).predict(x[:, :2])
-    with pytest.raises(TypeError, match="expected a GramMap"):
-        InfiniteNetwork(Erf).fit(x, y)
+        WideNetworkRegressor(SMALL, time=0).fit(x, y).predict(x[:, :2])
+    with pytest.raises(TypeError, match="expected a kernel, such as NTK a kernel"):
+        WideNetworkRegressor(Erf).fit(x, y)
+    with pytest.raises(TypeError, match=r"say NTK\(architecture\)"):
+        WideNetworkRegressor(SMALL.architecture).fit(x, y)
     with pytest.raises(ValueError, match="time=-1"):
-        InfiniteNetwork(SMALL, time=-1).fit(x, y)
+        WideNetworkRegressor(SMALL, time=-1).fit(x, y)
     with pytest.raises(ValueError, match="must be positive"):
         GaussianProcessRegressor(noise=0.0).fit(x, y)
     with pytest.raises(TypeError, match="expected a kernel"):

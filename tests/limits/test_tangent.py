@@ -68,7 +68,7 @@ WIDE = {
 def test_kernels_of_infinite_width_against_wide_networks(name):
     architecture, shape = WIDE[name]
     x = jnp.asarray(np.random.default_rng(1).normal(size=(3, *shape)))
-    width, draws = 96, 64
+    width, draws = 48, 48
     exact = network_kernels(architecture, x)
     found = jax.jit(
         lambda key: sampled_kernels(lambda k: network(architecture, shape, width, k, 8), x, draws=draws, key=key)
@@ -146,7 +146,7 @@ LABELS = jnp.asarray(RNG.normal(size=(4, 2)))
 def descend(model, rate, steps, x=INPUTS, y=LABELS):
     """Plain gradient descent on |f - y|² / (2 n outputs), by a loop."""
 
-    @jax.jit
+    @eqx.filter_jit
     def run(model):
         params, rest = eqx.partition(model, eqx.is_inexact_array)
 

@@ -53,7 +53,8 @@ def test_convolutional_model_of_single_precision():
     k0, k1 = jax.random.split(jax.random.key(1))
     layers = [eqx.nn.Conv2d(1, 2, 3, key=k0), eqx.nn.Lambda(jnp.tanh), eqx.nn.Lambda(jnp.ravel)]
     model = eqx.nn.Sequential([*layers, eqx.nn.Linear(8, 3, key=k1)])
-    x = jax.random.normal(jax.random.key(2), (2, 1, 4, 4))
+    x = jax.random.normal(jax.random.key(2), (2, 1, 4, 4), jnp.float32)
+    model = jax.tree.map(lambda a: a.astype(jnp.float32) if eqx.is_inexact_array(a) else a, model)
     first, second = (empirical_ntk(model, x, method=m) for m in NTKMethod)
     assert first.dtype == jnp.float32
     np.testing.assert_allclose(first, second, rtol=1e-5, atol=1e-5)

@@ -14,6 +14,7 @@ class KernelEstimator(Estimator):
     """Inputs (n, features), or images (n, channels, *space), in double precision wherever the process runs."""
 
     standardise: bool
+    model_: Any
 
     def _fit_inputs(self, X: Any, count: int) -> Array:
         """Remember the scaling of the inputs and return them scaled."""
@@ -54,6 +55,20 @@ class KernelEstimator(Estimator):
         spread = values.std(0)
         self.center_, self.scale_ = values.mean(0), np.where(spread > 0, spread, 1.0)
         return jnp.asarray((values - self.center_) / self.scale_)
+
+    def _fit_classes(self, y: Any) -> np.ndarray:
+        """Remember the classes and return centred indicators, (n, classes)."""
+        if y is None:
+            raise ValueError(f"{type(self).__name__}.fit requires y to be passed, but the target y is None.")
+        labels = np.asarray(y)
+        if labels.dtype.kind == "f" and not np.all(np.isfinite(labels)):
+            raise ValueError("y holds NaN or infinite values; leave those rows out.")
+        if labels.dtype.kind == "f" and np.any(labels != np.round(labels)):
+            raise ValueError("Unknown label type: continuous. y holds real targets; use a regressor.")
+        self.classes_, codes = np.unique(labels.reshape(-1), return_inverse=True)
+        if len(self.classes_) < 2:
+            raise ValueError(f"y holds one class only, {self.classes_.tolist()}; a classifier needs at least two.")
+        return np.eye(len(self.classes_))[codes] - 1 / len(self.classes_)
 
     def _unscaled(self, mean: Any) -> np.ndarray:
         values = np.asarray(mean) * self.scale_ + self.center_
