@@ -18,14 +18,18 @@ from cadlag.kernels import (
     Conv,
     Dense,
     Dropout,
+    Elementwise,
     Erf,
     Flatten,
     Identity,
     LayerNorm,
+    LeakyReLU,
     Padding,
+    Polynomial,
     ReLU,
     RMSNorm,
     Serial,
+    Sine,
     finite_network,
     network_kernels,
 )
@@ -46,6 +50,11 @@ def network(architecture, shape, width, key, outputs=1):
 
 
 WIDE = {
+    "wavy": (
+        Serial(Dense(1.3, 0.2), LeakyReLU(-0.3), Dense(), Sine(1.1, 0.4), Dense(1.2), Polynomial((0.2, 1, 0.3)),
+               Dense(0.7), Elementwise(jnp.tanh, 21), Dense()),
+        (3,),
+    ),
     "residual": (
         Serial(RMSNorm(), Dense(1.3, 0.3), Add(Identity(), Serial(GELU(), Dense(1.2, 0.2))), LayerNorm(), Erf(),
                Dense()),

@@ -24,6 +24,8 @@ class KernelEstimator(Estimator):
                 f"X of {type(self).__name__} has shape {values.shape} for {count} targets; expected (n, features) or "
                 "(n, channels, *space) with one target for each row. A single column is X[:, None]."
             )
+        if 0 in values.shape[1:]:
+            raise ValueError(f"X: 0 feature(s) (shape={values.shape}) while a minimum of 1 is required.")
         if len(values) < 2:
             raise ValueError(f"{type(self).__name__}.fit: {len(values)} sample(s); expected at least 2.")
         self.n_features_in_ = int(np.prod(values.shape[1:]))
@@ -36,10 +38,16 @@ class KernelEstimator(Estimator):
     def _inputs(self, X: Any) -> Array:
         self.check_is_fitted()
         values = _numbers("X", X)
-        if values.shape[1:] != self.shape_ or values.ndim < 2:
+        if values.ndim == 1:
             raise ValueError(
-                f"X has shape {values.shape}, but {type(self).__name__} was fitted on (n, "
-                f"{', '.join(map(str, self.shape_))})."
+                f"X has shape {values.shape}. Reshape your data: X.reshape(1, -1) for one example, X[:, None] for one "
+                "feature."
+            )
+        if values.shape[1:] != self.shape_:
+            count = int(np.prod(values.shape[1:]))
+            raise ValueError(
+                f"X has {count} features, but {type(self).__name__} is expecting {self.n_features_in_} features as "
+                f"input: it was fitted on (n, {', '.join(map(str, self.shape_))}) and got {values.shape}."
             )
         return self.scaling_.apply(values)
 
@@ -81,6 +89,10 @@ class KernelEstimator(Estimator):
 
 
 def _numbers(name: str, values: Any) -> np.ndarray:
+    if hasattr(values, "toarray"):
+        raise TypeError(
+            f"{name} is sparse, but dense data is required; sparse input is not supported. {name}.toarray()."
+        )
     array = np.asarray(values)
     if np.iscomplexobj(array):
         raise ValueError(f"{name}: Complex data not supported.")

@@ -115,7 +115,8 @@ class WideNetworkClassifier(KernelEstimator):
     def decision_function(self, X: Any) -> np.ndarray:
         """The ensemble's mean for each class, (n, classes); for two classes that of the second less the first."""
         with enable_x64():
-            scores = np.asarray(self.model_.mean(self._inputs(X)))
+            inputs = self._inputs(X)
+            scores = np.asarray(self.model_.mean(inputs))
         return scores[:, 1] - scores[:, 0] if len(self.classes_) == 2 else scores
 
     def predict(self, X: Any) -> np.ndarray:
@@ -170,7 +171,8 @@ def _marginals(model: WideEnsemble, inputs: Array) -> tuple[np.ndarray, np.ndarr
 def _draws(self: Any, X: Any, n: int) -> Array:
     if n < 1:
         raise ValueError(f"n={n} of sample: expected at least one draw.")
-    mean, covariance = self.model_.law(self._inputs(X))
+    inputs = self._inputs(X)
+    mean, covariance = self.model_.law(inputs)
     root = safe_cholesky((covariance + covariance.T) / 2).factor
     keys = jr.split(jr.key(self.seed), n)
     return jax.vmap(lambda k: mean + root @ jr.normal(k, mean.shape, mean.dtype))(keys)

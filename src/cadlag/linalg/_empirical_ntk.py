@@ -173,8 +173,8 @@ def _structured(
     return map_tiles(one, x, z, block)
 
 
-def _contract(left: Any, right: Any, trace: bool) -> Array:
-    """Σ over all parameters of the products of derivatives, leaf by leaf."""
+def _contract(left: Any, right: Any, trace: bool) -> Any:
+    """Σ over all parameters of the products of derivatives, leaf by leaf; 0 of none."""
     spec = "iop,jop->ij" if trace else "iop,jqp->ijoq"
     total: Any = 0.0
     for a, b in zip(jax.tree.leaves(left), jax.tree.leaves(right), strict=True):
