@@ -132,8 +132,8 @@ def test_draws_share_one_scale(law):
     for j in range(2):
         scale = np.sqrt((ROOT @ ROOT.T)[j, j])
         assert stats.kstest(x[:, j] / scale, stats.t(df).cdf).pvalue > 1e-4
-    # ... and uncorrelated ones, L⁻¹ x, depend on each other: squares correlate by 1 / (df - 1) = 0.091. A correlation of
-    # these heavy tails has the standard error 0.012 (over repetitions); the bounds are four of them apart.
+    # ... and uncorrelated ones, L⁻¹ x, depend on each other: squares correlate by 1 / (df - 1) = 0.091. Its standard
+    # error with these heavy tails is 0.012 (over repetitions); the bounds are four of them apart.
     white = np.linalg.solve(ROOT, x.T)
     assert abs(np.corrcoef(white)[0, 1]) < 0.04
     assert abs(np.corrcoef(white**2)[0, 1] - 1 / (df - 1)) < 0.05

@@ -182,7 +182,7 @@ def data(n=30):
 
 def test_regressor(tmp_path):
     x, y = data()
-    fitted = StudentTRegressor(KERNEL3, steps=100).fit(x, y)
+    fitted = StudentTRegressor(KERNEL3, learn_prior=True, steps=100).fit(x, y)
     gaussian = GaussianProcessRegressor(KERNEL3, steps=100).fit(x, y)
     # The Gaussian process is the case of infinitely many degrees; what is learnt is at least nearly as likely.
     assert fitted.log_marginal_likelihood_ > gaussian.log_marginal_likelihood_ - 0.1
@@ -200,7 +200,7 @@ def test_regressor(tmp_path):
 def test_regressor_learns_another_prior():
     x, y = data(15)
     start = StudentTRegressor(KERNEL2, prior=BurrXII(2.0, 1.0), learn=False).fit(x, y)
-    fitted = StudentTRegressor(KERNEL2, prior=BurrXII(2.0, 1.0), steps=10).fit(x, y)
+    fitted = StudentTRegressor(KERNEL2, prior=BurrXII(2.0, 1.0), learn_prior=True, steps=10).fit(x, y)
     assert fitted.log_marginal_likelihood_ > start.log_marginal_likelihood_
     assert math.isnan(fitted.degrees_)
     assert np.isfinite(fitted.log_prob(x, y)).all()

@@ -18,14 +18,18 @@ from cadlag.kernels import (
     Conv,
     Dense,
     Dropout,
+    Elementwise,
     Erf,
     Flatten,
     Identity,
     LayerNorm,
+    LeakyReLU,
     Padding,
+    Polynomial,
     ReLU,
     RMSNorm,
     Serial,
+    Sine,
     finite_network,
     network_kernels,
 )
@@ -46,6 +50,11 @@ def network(architecture, shape, width, key, outputs=1):
 
 
 WIDE = {
+    "wavy": (
+        Serial(Dense(1.3, 0.2), LeakyReLU(-0.3), Dense(), Sine(1.1, 0.4), Dense(1.2), Polynomial((0.2, 1, 0.3)),
+               Dense(0.7), Elementwise(jnp.tanh, 21), Dense()),
+        (3,),
+    ),
     "residual": (
         Serial(RMSNorm(), Dense(1.3, 0.3), Add(Identity(), Serial(GELU(), Dense(1.2, 0.2))), LayerNorm(), Erf(),
                Dense()),
@@ -68,7 +77,7 @@ WIDE = {
 def test_kernels_of_infinite_width_against_wide_networks(name):
     architecture, shape = WIDE[name]
     x = jnp.asarray(np.random.default_rng(1).normal(size=(3, *shape)))
-    width, draws = 96, 64
+    width, draws = 48, 48
     exact = network_kernels(architecture, x)
     found = jax.jit(
         lambda key: sampled_kernels(lambda k: network(architecture, shape, width, k, 8), x, draws=draws, key=key)
@@ -146,7 +155,7 @@ LABELS = jnp.asarray(RNG.normal(size=(4, 2)))
 def descend(model, rate, steps, x=INPUTS, y=LABELS):
     """Plain gradient descent on |f - y|² / (2 n outputs), by a loop."""
 
-    @jax.jit
+    @eqx.filter_jit
     def run(model):
         params, rest = eqx.partition(model, eqx.is_inexact_array)
 

@@ -53,10 +53,48 @@ def test_convolutional_model_of_single_precision():
     k0, k1 = jax.random.split(jax.random.key(1))
     layers = [eqx.nn.Conv2d(1, 2, 3, key=k0), eqx.nn.Lambda(jnp.tanh), eqx.nn.Lambda(jnp.ravel)]
     model = eqx.nn.Sequential([*layers, eqx.nn.Linear(8, 3, key=k1)])
-    x = jax.random.normal(jax.random.key(2), (2, 1, 4, 4))
-    first, second = (empirical_ntk(model, x, method=m) for m in NTKMethod)
-    assert first.dtype == jnp.float32
-    np.testing.assert_allclose(first, second, rtol=1e-5, atol=1e-5)
+    x = jax.random.normal(jax.random.key(2), (2, 1, 4, 4), jnp.float32)
+    model = jax.tree.map(lambda a: a.astype(jnp.float32) if eqx.is_inexact_array(a) else a, model)
+    expected = empirical_ntk(double(model), x.astype(jnp.float64))
+    for method in (NTKMethod.contraction, NTKMethod.structured):
+        found = empirical_ntk(model, x, method=method)
+        assert found.dtype == jnp.float32
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def image_model():
+    """A convolution, a layer seen through vmap, a tied one, and affine layers called on vectors; three outputs."""
+    k0, k1, k2 = jax.random.split(jax.random.key(1), 3)
+    return double(Mixed(eqx.nn.Conv2d(1, 2, 3, key=k0), eqx.nn.Linear(2, 2, key=k1), eqx.nn.Linear(8, 3, key=k2)))
+
+
+class Mixed(eqx.Module):
+    conv: eqx.nn.Conv2d
+    tied: eqx.nn.Linear
+    last: eqx.nn.Linear
+
+    def __call__(self, x):
+        y = jnp.tanh(self.conv(x)).reshape(4, 2)
+        y = jnp.tanh(jax.vmap(self.tied)(y)) @ self.tied.weight
+        return self.last(y.reshape(-1))
+
+
+def test_three_ways_agree_where_layers_are_of_every_kind():
+    model, x = image_model(), jnp.asarray(DRAW(size=(3, 1, 4, 4)))
+    expected = np.einsum("iop,jqp->ijoq", *(jacobian(model, x),) * 2)
+    for method in NTKMethod:
+        np.testing.assert_allclose(empirical_ntk(model, x, method=method), expected, rtol=1e-10, atol=1e-12)
+
+
+def test_structured_derivatives_keep_to_a_smaller_budget():
+    expected = np.einsum("iop,jqp->ijoq", *(jacobian(MODEL, X),) * 2)
+    # Inputs and outputs of three layers instead of their weights.
+    need = 4 * 3 * (4 + 6 + 6 + 6 + 6 + 3) * 8
+    assert need < ONE
+    found = empirical_ntk(MODEL, X, method=NTKMethod.structured, memory=2 * need)
+    np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-12)
+    with pytest.raises(ValueError, match=f"takes {need};"):
+        empirical_ntk(MODEL, X, method=NTKMethod.structured, memory=need - 1)
 
 
 def test_product_is_that_of_the_matrix():
@@ -80,7 +118,14 @@ def test_linear_model_and_functions_of_a_pytree():
 def test_some_leaves_alone():
     where = jax.tree.map(lambda _: False, MODEL)
     where = eqx.tree_at(lambda m: m.layers[-1].bias, where, True)
-    np.testing.assert_allclose(empirical_ntk(MODEL, X, trace=True, where=where), np.ones((5, 5)))
+    for method in NTKMethod:
+        found = empirical_ntk(MODEL, X, trace=True, where=where, method=method)
+        np.testing.assert_allclose(found, np.ones((5, 5)))
+    weights = eqx.tree_at(lambda m: (m.layers[0].weight, m.layers[1].bias), jax.tree.map(lambda _: False, MODEL),
+                          (True, True))  # fmt: skip
+    first, second = (empirical_ntk(MODEL, X, where=weights, method=m)
+                     for m in (NTKMethod.contraction, NTKMethod.structured))  # fmt: skip
+    np.testing.assert_allclose(first, second, rtol=1e-10, atol=1e-14)
 
 
 def test_refusals():

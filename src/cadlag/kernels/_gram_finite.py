@@ -27,14 +27,14 @@ def finite_network(
     **Raises:** ValueError if the last map is not `Dense`, or a number is not positive.
     """
     check_map("finite_network", architecture)
-    maps = architecture.maps if isinstance(architecture, Serial) else (architecture,)
-    if not isinstance(maps[-1], Dense):
+    *body_maps, head = architecture.maps if isinstance(architecture, Serial) else (architecture,)
+    if not isinstance(head, Dense):
         raise ValueError(
-            f"finite_network: the last map is {type(maps[-1]).__name__}; expected Dense, which makes the outputs."
+            f"finite_network: the last map is {type(head).__name__}; expected Dense, which makes the outputs."
         )
     if width < 1 or outputs < 1:
         raise ValueError(f"finite_network: width={width}, outputs={outputs}; expected positive numbers.")
     body_key, head_key = jr.split(key)
-    body = Serial(*maps[:-1]).layer(shape, width, key=body_key).layers if len(maps) > 1 else ()
+    body = Serial(*body_maps).layer(shape, width, key=body_key).layers if body_maps else ()
     inner = out_shape(Chain(body), shape)
-    return Chain((*body, maps[-1].layer(inner, outputs, key=head_key)))
+    return Chain((*body, head.layer(inner, outputs, key=head_key)))

@@ -11,7 +11,7 @@ import jax.random as jr
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from cadlag.kernels._gram import AbstractGramMap, Gram
-from cadlag.kernels._gram_networks import Branches, Chain, ScaledConv, ScaledLinear
+from cadlag.kernels._gram_networks import Branches, Chain, ScaledConv, ScaledLinear, scaled_conv, scaled_linear
 
 Number = float | int | Float[Array, ""]
 
@@ -69,7 +69,7 @@ class Dense(AbstractGramMap):
 
     def layer(self, shape: tuple[int, ...], width: int, *, key: PRNGKeyArray) -> ScaledLinear:
         """An affine map over the channels."""
-        return ScaledLinear(shape[0], width, weight_std=self.weight_std, bias_std=self.bias_std, key=key)
+        return scaled_linear(shape[0], width, weight_std=self.weight_std, bias_std=self.bias_std, key=key)
 
 
 class Conv(AbstractGramMap):
@@ -108,7 +108,7 @@ class Conv(AbstractGramMap):
     def layer(self, shape: tuple[int, ...], width: int, *, key: PRNGKeyArray) -> ScaledConv:
         """The convolution with `width` channels."""
         self._check(shape[1:])
-        return ScaledConv(
+        return scaled_conv(
             shape[0], width, self.filter, weight_std=self.weight_std, bias_std=self.bias_std, stride=self.stride,
             wrap=self.padding is Padding.circular, pad=self.padding is not Padding.valid, key=key,
         )  # fmt: skip
@@ -154,7 +154,7 @@ class Add(AbstractGramMap):
 
     branches: tuple[AbstractGramMap, ...]
 
-    def __init__(self, *branches: AbstractGramMap) -> None:
+    def __init__(self, *branches: Any) -> None:
         self.branches = tuple(check_map("Add", branch) for branch in branches)
         if len(self.branches) < 2:
             raise ValueError(f"Add of {len(branches)} branches: expected two or more, such as Add(Identity(), branch).")
@@ -199,7 +199,7 @@ class Serial(AbstractGramMap):
 
     maps: tuple[AbstractGramMap, ...]
 
-    def __init__(self, *maps: AbstractGramMap) -> None:
+    def __init__(self, *maps: Any) -> None:
         if not maps:
             raise ValueError("Serial of no maps: expected at least one, such as Serial(Dense(), ReLU(), Dense()).")
         self.maps = tuple(check_map("Serial", m) for m in maps)

@@ -85,15 +85,15 @@ class AbstractNonlinearity(AbstractGramMap):
 
 
 def safe_sqrt(x: Array) -> Array:
-    """sqrt with value and derivative 0 at and below 0."""
-    positive = x > 0
-    return jnp.where(positive, jnp.sqrt(jnp.where(positive, x, 1)), 0)
+    """sqrt with value and derivative 0 at and below 0; NaN stays NaN."""
+    empty = x <= 0
+    return jnp.where(empty, 0, jnp.sqrt(jnp.where(empty, 1, x)))
 
 
 def correlation(k11: Array, k12: Array, k22: Array) -> tuple[Array, Array, Array]:
     """Deviations' product s, correlation c in [-1, 1] (0 where s = 0), and sqrt(1 - c²)."""
     s = safe_sqrt(k11) * safe_sqrt(k22)
-    c = jnp.clip(jnp.where(s > 0, k12 / jnp.where(s > 0, s, 1), 0), -1, 1)
+    c = jnp.clip(jnp.where(s == 0, 0, k12 / jnp.where(s == 0, 1, s)), -1, 1)
     return s, c, safe_sqrt((1 - c) * (1 + c))
 
 
@@ -140,7 +140,7 @@ class LeakyReLU(AbstractNonlinearity):
 def _rectified(slope: float | int, k11: Array, k12: Array, k22: Array) -> Moments:
     s, c, root = correlation(k11, k12, k22)
     # atan2 keeps the precision that arccos loses near ±1; without variance the angle is taken as a right one.
-    angle = jnp.arctan2(jnp.where(s > 0, root, 1), jnp.where(s > 0, c, 0))
+    angle = jnp.arctan2(jnp.where(s == 0, 1, root), jnp.where(s == 0, 0, c))
     gap = (1 - slope) ** 2 / (2 * math.pi)
     derivative = (1 + slope**2) / 2 - gap * angle
     return gap * s * root + derivative * s * c, derivative

@@ -2,6 +2,8 @@
 
 from cadlag.limits._deep_kernel_machine import DeepKernelMachine as DeepKernelMachine
 from cadlag.limits._deep_kernel_machine import deep_kernel_machine as deep_kernel_machine
+from cadlag.limits._ensemble import WideEnsemble as WideEnsemble
+from cadlag.limits._ensemble import wide_ensemble as wide_ensemble
 from cadlag.limits._flow import gradient_flow as gradient_flow
 from cadlag.limits._full_grams import LearntGrams as LearntGrams
 from cadlag.limits._full_grams import alignment as alignment
@@ -33,10 +35,9 @@ from cadlag.limits.deep_kernel import DeepKernelMachineRegressor as DeepKernelMa
 from cadlag.limits.deep_kernel import arc_cosine_kernels as arc_cosine_kernels
 from cadlag.limits.gp import GaussianProcessRegressor as GaussianProcessRegressor
 from cadlag.limits.gp import maximise_likelihood as maximise_likelihood
-from cadlag.limits.infinite import InfiniteNetwork as InfiniteNetwork
-from cadlag.limits.infinite import InfiniteNetworkClassifier as InfiniteNetworkClassifier
-from cadlag.limits.infinite import WideEnsemble as WideEnsemble
 from cadlag.limits.scale_mixture import StudentTRegressor as StudentTRegressor
 from cadlag.limits.scale_mixture_classifier import StudentTClassifier as StudentTClassifier
 from cadlag.limits.tangent import TangentDynamics as TangentDynamics
 from cadlag.limits.tangent import tangent_dynamics as tangent_dynamics
+from cadlag.limits.wide import WideNetworkClassifier as WideNetworkClassifier
+from cadlag.limits.wide import WideNetworkRegressor as WideNetworkRegressor

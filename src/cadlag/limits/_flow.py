@@ -1,6 +1,7 @@
 """Gradient flow of any loss with a fixed tangent kernel: df/dt = -eta Theta ∂L/∂f, solved as an ODE."""
 
 from collections.abc import Callable
+from typing import Any
 
 import diffrax
 import jax
@@ -45,7 +46,7 @@ def gradient_flow(
     rows = jnp.concatenate([theta, theta_test])
     n = len(f0)
 
-    def rate(t: Array, f: Array, args: None) -> Array:
+    def rate(t: Any, f: Array, args: Any) -> Array:
         return -learning_rate * jnp.matmul(rows, jax.grad(loss)(f[:n]), precision="highest")
 
     found = diffrax.diffeqsolve(

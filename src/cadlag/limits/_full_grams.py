@@ -109,9 +109,9 @@ def alignment(g: Matrix, k: Matrix) -> Float[Array, ""]:
 
 def check_kernels(kernels: Sequence[AbstractGramMap], layers: int) -> None:
     """Refuse another number of kernels than one for each Gram layer and one for the outputs."""
-    if len(kernels) != layers + 1 or not all(isinstance(k, AbstractGramMap) for k in kernels):
+    if not kernels or len(kernels) != layers + 1 or not all(isinstance(k, AbstractGramMap) for k in kernels):
         raise ValueError(
-            f"kernels: {len(kernels)} for {layers} Gram matrices; expected GramMaps, one for each and one "
+            f"kernels: {len(kernels)} for {max(layers, 0)} Gram matrices; expected GramMaps, one for each and one "
             "for the outputs."
         )
 

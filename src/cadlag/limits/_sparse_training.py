@@ -25,17 +25,6 @@ def padded_blocks(x: Array, size: int = 512) -> list[tuple[Array, int]]:
     return blocks
 
 
-def class_codes(estimator: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
-    """The classes and the number of each label's."""
-    name = type(estimator).__name__
-    if y is None:
-        raise ValueError(f"{name}.fit requires y to be passed, but the target y is None.")
-    classes, codes = np.unique(np.asarray(y), return_inverse=True)
-    if len(classes) < 2:
-        raise ValueError(f"y holds one class only, {classes.tolist()}; a classifier needs at least two.")
-    return classes, codes
-
-
 def check_counts(estimator: Any, *names: str) -> None:
     """Refuse settings that are not positive whole numbers."""
     for name in names:

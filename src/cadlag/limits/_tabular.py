@@ -14,6 +14,7 @@ class KernelEstimator(Estimator):
     """Inputs (n, features), or images (n, channels, *space), in double precision wherever the process runs."""
 
     standardise: bool
+    model_: Any
 
     def _fit_inputs(self, X: Any, count: int) -> Array:
         """Remember the scaling of the inputs and return them scaled."""
@@ -23,6 +24,8 @@ class KernelEstimator(Estimator):
                 f"X of {type(self).__name__} has shape {values.shape} for {count} targets; expected (n, features) or "
                 "(n, channels, *space) with one target for each row. A single column is X[:, None]."
             )
+        if 0 in values.shape[1:]:
+            raise ValueError(f"X: 0 feature(s) (shape={values.shape}) while a minimum of 1 is required.")
         if len(values) < 2:
             raise ValueError(f"{type(self).__name__}.fit: {len(values)} sample(s); expected at least 2.")
         self.n_features_in_ = int(np.prod(values.shape[1:]))
@@ -35,10 +38,16 @@ class KernelEstimator(Estimator):
     def _inputs(self, X: Any) -> Array:
         self.check_is_fitted()
         values = _numbers("X", X)
-        if values.shape[1:] != self.shape_ or values.ndim < 2:
+        if values.ndim == 1:
             raise ValueError(
-                f"X has shape {values.shape}, but {type(self).__name__} was fitted on (n, "
-                f"{', '.join(map(str, self.shape_))})."
+                f"X has shape {values.shape}. Reshape your data: X.reshape(1, -1) for one example, X[:, None] for one "
+                "feature."
+            )
+        if values.shape[1:] != self.shape_:
+            count = int(np.prod(values.shape[1:]))
+            raise ValueError(
+                f"X has {count} features, but {type(self).__name__} is expecting {self.n_features_in_} features as "
+                f"input: it was fitted on (n, {', '.join(map(str, self.shape_))}) and got {values.shape}."
             )
         return self.scaling_.apply(values)
 
@@ -55,6 +64,20 @@ class KernelEstimator(Estimator):
         self.center_, self.scale_ = values.mean(0), np.where(spread > 0, spread, 1.0)
         return jnp.asarray((values - self.center_) / self.scale_)
 
+    def _fit_classes(self, y: Any) -> np.ndarray:
+        """Remember the classes and return centred indicators, (n, classes)."""
+        if y is None:
+            raise ValueError(f"{type(self).__name__}.fit requires y to be passed, but the target y is None.")
+        labels = np.asarray(y)
+        if labels.dtype.kind == "f" and not np.all(np.isfinite(labels)):
+            raise ValueError("y holds NaN or infinite values; leave those rows out.")
+        if labels.dtype.kind == "f" and np.any(labels != np.round(labels)):
+            raise ValueError("Unknown label type: continuous. y holds real targets; use a regressor.")
+        self.classes_, codes = np.unique(labels.reshape(-1), return_inverse=True)
+        if len(self.classes_) < 2:
+            raise ValueError(f"y holds one class only, {self.classes_.tolist()}; a classifier needs at least two.")
+        return np.eye(len(self.classes_))[codes] - 1 / len(self.classes_)
+
     def _unscaled(self, mean: Any) -> np.ndarray:
         values = np.asarray(mean) * self.scale_ + self.center_
         return values[..., 0] if self.flat_ else values
@@ -66,6 +89,10 @@ class KernelEstimator(Estimator):
 
 
 def _numbers(name: str, values: Any) -> np.ndarray:
+    if hasattr(values, "toarray"):
+        raise TypeError(
+            f"{name} is sparse, but dense data is required; sparse input is not supported. {name}.toarray()."
+        )
     array = np.asarray(values)
     if np.iscomplexobj(array):
         raise ValueError(f"{name}: Complex data not supported.")

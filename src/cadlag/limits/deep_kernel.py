@@ -18,7 +18,7 @@ from cadlag.kernels import AbstractGramMap, Dense, ReLU, Serial
 from cadlag.limits._deep_kernel_machine import DeepKernelMachine, deep_kernel_machine
 from cadlag.limits._inducing import representatives
 from cadlag.limits._likelihood import AbstractLikelihood, CategoricalLikelihood, GaussianLikelihood
-from cadlag.limits._sparse_training import adam, check_counts, class_codes, padded_blocks
+from cadlag.limits._sparse_training import adam, check_counts, padded_blocks
 from cadlag.limits._tabular import KernelEstimator, r_squared
 from cadlag.linalg import safe_cholesky
 from cadlag.train import enable_x64, fit, gradient
@@ -59,7 +59,7 @@ class _DeepKernelEstimator(KernelEstimator):
             kernels, inputs[jnp.asarray(rows)], outputs, likelihood, nu=float(self.nu), jitter=self.jitter
         )
         found = fit(
-            gradient(_Loss(len(inputs)), adam(self.learning_rate, self.steps), groups=_groups),
+            gradient(objective_loss(len(inputs)), adam(self.learning_rate, self.steps), groups=_groups),
             start,
             Batches((inputs, targets), self.batch_size),
             steps=self.steps,
@@ -208,7 +208,7 @@ class DeepKernelMachineClassifier(_DeepKernelEstimator):
         range.
         """
         check_counts(self, "draws")
-        self.classes_, codes = class_codes(self, y)
+        codes = np.argmax(self._fit_classes(y), axis=1)
         with enable_x64():
             inputs = self._fit_columns(X, len(codes))
             likelihood = CategoricalLikelihood(self.draws)
@@ -238,6 +238,11 @@ class _Loss(eqx.Module):
 
     def __call__(self, model: DeepKernelMachine, batch: tuple[Array, Array], key: PRNGKeyArray) -> tuple[Array, dict]:
         return -model.objective(*batch, self.total, key=key), {}
+
+
+def objective_loss(total: int) -> _Loss:
+    """Minus the objective for each of `total` examples, as `train.gradient` wants it."""
+    return _Loss(total)
 
 
 def _groups(model: DeepKernelMachine) -> Any:

@@ -41,7 +41,7 @@ class GaussianProcessRegressor(KernelEstimator):
 
     def __init__(
         self,
-        kernel: AbstractKernel | None = None,
+        kernel: Any = None,
         *,
         noise: float = 1e-2,
         learn: bool = True,

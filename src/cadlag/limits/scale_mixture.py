@@ -46,10 +46,12 @@ class StudentTRegressor(KernelEstimator):
 
     - `kernel`: any kernel, such as `NNGP(architecture)`, where fitting starts; by default a squared exponential with a
       length for each column, times a variance. Its floating-point arrays are learnt, plain numbers are kept.
-    - `degrees`: of freedom, where fitting starts. Inf is left to `GaussianProcessRegressor`.
-    - `prior`: another law of the scale, such as `BurrXII(2.0, 1.0)`, by quadrature; its parameters are learnt instead.
+    - `degrees`: of freedom of the prior. Inf is left to `GaussianProcessRegressor`.
+    - `prior`: another law of the scale, such as `BurrXII(2.0, 1.0)`, by quadrature.
     - `noise`: variance of the noise at the start, as a share of the targets' variance. The scale multiplies it too.
-    - `learn`: whether kernel, noise and prior are learnt, by maximum likelihood; `steps`: of L-BFGS at most.
+    - `learn`: whether kernel and noise are learnt, by maximum likelihood; `steps`: of L-BFGS at most.
+    - `learn_prior`: whether degrees or the prior's parameters are learnt too. One data set is one draw of the scale, so
+      where the kernel has a variance of its own the likelihood tends to favour infinitely many degrees, the Gaussian.
     - `standardise`: scale columns of X (or all pixels of images alike) to mean 0 and deviation 1.
     - `seed`: of `sample`.
     """
@@ -64,12 +66,14 @@ class StudentTRegressor(KernelEstimator):
         prior: AbstractDistribution | None = None,
         noise: float = 1e-2,
         learn: bool = True,
+        learn_prior: bool = False,
         steps: int = 200,
         standardise: bool = True,
         seed: int = 0,
     ):
         self.kernel, self.degrees, self.prior, self.noise = kernel, degrees, prior, noise
-        self.learn, self.steps, self.standardise, self.seed = learn, steps, standardise, seed
+        self.learn, self.learn_prior, self.steps = learn, learn_prior, steps
+        self.standardise, self.seed = standardise, seed
 
     def fit(self, X: Any, y: Any = None) -> "StudentTRegressor":
         """Learn, condition on the data; sets `model_`, `log_marginal_likelihood_`, `degrees_` (of predictions; NaN for
@@ -86,7 +90,7 @@ class StudentTRegressor(KernelEstimator):
             prior = Degrees(jnp.log(jnp.asarray(self.degrees, float))) if self.prior is None else self.prior
             noise = jnp.asarray(self.noise, float)
             if self.learn:
-                kernel, prior, noise = _learn(kernel, prior, noise, inputs, targets, self.steps)
+                kernel, prior, noise = _learn(kernel, prior, noise, inputs, targets, self.steps, self.learn_prior)
             self.model_ = condition_scale_mixture(kernel, _law(prior), inputs, targets, noise=noise)
             value = scale_mixture_log_likelihood(kernel, _law(prior), inputs, targets, noise=noise)
             self.log_marginal_likelihood_ = float(value) - float(len(targets) * np.sum(np.log(self.scale_)))
@@ -146,16 +150,20 @@ def _law(prior: Any) -> AbstractDistribution:
     return prior.law() if isinstance(prior, Degrees) else prior
 
 
-def _learn(kernel: Any, prior: Any, noise: Array, x: Array, y: Array, steps: int) -> tuple[Any, Any, Array]:
+def _learn(
+    kernel: Any, prior: Any, noise: Array, x: Array, y: Array, steps: int, learn_prior: bool
+) -> tuple[Any, Any, Array]:
     """Kernel, prior and noise of greatest likelihood, from where they are; one local maximum of several."""
 
     def objective(unknowns: Any) -> Array:
-        kernel, prior, log_noise = unknowns
+        kernel, log_noise, learnt = unknowns
         variance = jnp.exp(log_noise) + _LEAST_NOISE
-        return scale_mixture_log_likelihood(kernel, _law(prior), x, y, noise=variance) / y.size
+        return (
+            scale_mixture_log_likelihood(kernel, _law(learnt if learn_prior else prior), x, y, noise=variance) / y.size
+        )
 
-    kernel, prior, log_noise = maximise(objective, (kernel, prior, jnp.log(noise)), steps)
-    return kernel, prior, jnp.exp(log_noise) + _LEAST_NOISE
+    kernel, log_noise, learnt = maximise(objective, (kernel, jnp.log(noise), prior if learn_prior else None), steps)
+    return kernel, learnt if learn_prior else prior, jnp.exp(log_noise) + _LEAST_NOISE
 
 
 @eqx.filter_jit

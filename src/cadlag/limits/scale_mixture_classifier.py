@@ -15,7 +15,7 @@ from cadlag.distributions import InverseGamma
 from cadlag.kernels import NNGP, AbstractKernel, Dense, ReLU, Serial
 from cadlag.limits._inducing import representatives
 from cadlag.limits._sparse_mixture import SparseScaleMixture, sparse_scale_mixture
-from cadlag.limits._sparse_training import adam, check_counts, class_codes, padded_blocks
+from cadlag.limits._sparse_training import adam, check_counts, padded_blocks
 from cadlag.limits._tabular import KernelEstimator
 from cadlag.train import enable_x64, fit, gradient
 
@@ -65,7 +65,7 @@ class StudentTClassifier(KernelEstimator):
         range; TypeError for a kernel that is none.
         """
         self._check()
-        self.classes_, codes = class_codes(self, y)
+        codes = np.argmax(self._fit_classes(y), axis=1)
         with enable_x64():
             inputs = self._fit_inputs(X, len(codes))
             kernel = 1.0 * NNGP(_DEEP) if self.kernel is None else self.kernel

@@ -98,10 +98,7 @@ class TangentDynamics(eqx.Module):
         """
         if self.blocks is not None:
             raise ValueError("ensemble: Theta has blocks for outputs; use the kernel (n, n) of infinite width.")
-        a = self.apply(t, theta_test.T).T
-        across = jnp.matmul(a, nngp_test.T, precision="highest")
-        moved = jnp.matmul(a, jnp.matmul(nngp, a.T, precision="highest"), precision="highest")
-        return a @ self.y, nngp_both + moved - across - across.T
+        return ensemble_law(self.apply(t, theta_test.T).T, self.y, nngp, nngp_test, nngp_both)
 
     def largest_rate(self, momentum: float | int = 0.0) -> Float[Array, ""]:
         """The learning rate above which descent diverges: 2 (1 + momentum) N / largest eigenvalue."""
@@ -125,8 +122,8 @@ class TangentDynamics(eqx.Module):
 
 
 def tangent_dynamics(
-    theta: Float[Array, "n n ..."],
-    y: Float[Array, "n outputs"],
+    theta: Float[Array, "..."],
+    y: Float[Array, "..."],
     *,
     learning_rate: float | int = 1.0,
     discrete: bool = False,
@@ -158,6 +155,13 @@ def tangent_dynamics(
         discrete=discrete,
         blocks=blocks,
     )
+
+
+def ensemble_law(a: Array, y: Array, nngp: Array, nngp_test: Array, nngp_both: Array) -> tuple[Array, Array]:
+    """Mean A y and covariance K** + A K Aᵀ - A K*ᵀ - K* Aᵀ of f_0(x) + A (y - f_0(X))."""
+    across = jnp.matmul(a, nngp_test.T, precision="highest")
+    moved = jnp.matmul(a, jnp.matmul(nngp, a.T, precision="highest"), precision="highest")
+    return jnp.matmul(a, y, precision="highest"), nngp_both + moved - across - across.T
 
 
 def _matrix(theta: Array) -> Float[Array, "N M"]:

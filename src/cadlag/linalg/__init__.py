@@ -23,6 +23,7 @@ from cadlag.linalg._pairwise import map_blocks as map_blocks
 from cadlag.linalg._pairwise import pairwise_matvec as pairwise_matvec
 from cadlag.linalg._pairwise import squared_distances as squared_distances
 from cadlag.linalg._primitives import share as share
+from cadlag.linalg._structured_ntk import ScaledAffine as ScaledAffine
 from cadlag.linalg._symmetric import symmetric_sqrt as symmetric_sqrt
 from cadlag.linalg._taylor import derivative_along as derivative_along
 from cadlag.linalg._tiles import map_tiles as map_tiles

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from cadlag.linalg._structured_ntk import layer_products, rows, take_apart
 from cadlag.linalg._tiles import cut, map_tiles
 
 # Bytes, where no budget is given.
@@ -25,6 +26,7 @@ class NTKMethod(enum.Enum):
     """How an empirical NTK is computed; the results agree to rounding."""
 
     contraction = "Jacobians of two blocks of examples, contracted leaf by leaf"
+    structured = "products of small Gram matrices for affine layers of vectors, contraction for all else"
     products = "for each z and output a vector-Jacobian product, pushed forward at all x"
 
 
@@ -46,7 +48,9 @@ def empirical_ntk(
     - `trace`: the mean over outputs of the diagonal, (n, m), which tends to the NTK of infinite width, instead of all
       blocks (n, m, o, o).
     - `method`: contraction takes (n + m) o backward passes and n m o² P operations for P parameters, its blocks as
-      large as the budget allows; products take n m o forward passes and hold no Jacobian.
+      large as the budget allows; products take n m o forward passes and hold no Jacobian; structured derivatives take
+      as many passes as contraction, but hold no derivative by the weights of `eqx.nn.Linear` (and any `ScaledAffine`)
+      layers that are called once, on a vector. Other parameters are contracted.
     - `memory`: bytes that Jacobians, or the tangents of parameters in products, may take; the result is not counted.
     - `where`: which leaves are parameters, a filter as in `eqx.partition`.
 
@@ -54,13 +58,15 @@ def empirical_ntk(
     """
     f, params = _split(model, where)
     outputs = _outputs(f, params, x[0])
+    if method is NTKMethod.structured:
+        return _structured(model, params, x, z, outputs, trace, memory)
     compute = _contracted if method is NTKMethod.contraction else _pushed
     return compute(f, params, x, z, outputs, trace, memory)
 
 
 def ntk_product(
     model: Callable,
-    v: Float[Array, "m ..."],
+    v: Float[Array, "k ..."],
     x: Float[Array, "n ..."],
     z: Float[Array, "m ..."] | None = None,
     *,
@@ -150,8 +156,25 @@ def _contracted(
     return map_tiles(one, x, z, block)
 
 
-def _contract(left: Any, right: Any, trace: bool) -> Array:
-    """Σ over all parameters of the products of derivatives, leaf by leaf."""
+def _structured(
+    model: Callable, params: Any, x: Array, z: Array | None, outputs: int, trace: bool, memory: int
+) -> Float[Array, "..."]:
+    layers = take_apart(model, params, x[0])
+    widths = sum(map(sum, layers.widths.values()))
+    each = 4 * outputs * (_bytes(layers.other) + widths * x.dtype.itemsize)
+    if each > memory:
+        raise _too_small(memory, each, "raise it, or use NTKMethod.products, which holds no Jacobian")
+    block = min(memory // each, max(len(x), 0 if z is None else len(z)))
+
+    def one(a: Array, b: Array, same: Array | None) -> Array:
+        left, right = rows(layers, a), rows(layers, b)
+        return layer_products(layers, left, right, trace) + _contract(left.other, right.other, trace)
+
+    return map_tiles(one, x, z, block)
+
+
+def _contract(left: Any, right: Any, trace: bool) -> Any:
+    """Σ over all parameters of the products of derivatives, leaf by leaf; 0 of none."""
     spec = "iop,jop->ij" if trace else "iop,jqp->ijoq"
     total: Any = 0.0
     for a, b in zip(jax.tree.leaves(left), jax.tree.leaves(right), strict=True):
