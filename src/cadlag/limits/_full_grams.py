@@ -6,8 +6,9 @@
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -80,14 +81,27 @@ def learn_grams(
     raws = [jnp.zeros_like(g0) for _ in range(layers)] if start is None else start
     roots = tuple(Triangle(raw) for raw in raws)
 
-    def objective(roots: tuple[Triangle, ...]) -> Array:
-        _, output = _unrolled(roots, g0, kernels)
+    objective = _Objective(tuple(kernels))
+    data = (g0, y, jnp.asarray(nu, y.dtype), jnp.asarray(noise, y.dtype))
+    best = maximise(objective, roots, steps, *data) if roots else roots
+    return LearntGrams(*_at(objective, best, data))
+
+
+class _Objective(eqx.Module):
+    """The objective for each value of y, of the triangles R."""
+
+    kernels: tuple[AbstractGramMap, ...]
+
+    def __call__(self, roots: tuple[Triangle, ...], g0: Array, y: Array, nu: Array, noise: Array) -> Array:
+        _, output = _unrolled(roots, g0, self.kernels)
         divergence = sum((root.kl() for root in roots), jnp.zeros((), y.dtype))
         return (_evidence(output, y, noise) - nu * divergence) / y.size
 
-    best = maximise(objective, roots, steps) if roots else roots
-    grams, output = _unrolled(best, g0, kernels)
-    return LearntGrams(grams, output, objective(best) * y.size)
+
+@eqx.filter_jit
+def _at(objective: _Objective, roots: tuple[Triangle, ...], data: tuple[Array, ...]) -> tuple[Any, Array, Array]:
+    g0, y = data[:2]
+    return *_unrolled(roots, g0, objective.kernels), objective(roots, *data) * y.size
 
 
 def linear_deep_kernel(g0: Matrix, gy: Matrix, layers: int) -> tuple[Matrix, ...]:

@@ -13,25 +13,32 @@ from jaxtyping import Array, Float
 from cadlag.kernels import AbstractKernel, Separable, SquaredExponential
 
 
-def maximise(objective: Callable[[Any], Float[Array, ""]], unknowns: Any, steps: int) -> Any:
-    """The unknowns of a local maximum, after at most `steps` iterations; its floating arrays are moved, the rest kept.
+def maximise(objective: Callable[..., Float[Array, ""]], unknowns: Any, steps: int, *data: Any) -> Any:
+    """The unknowns of a local maximum of `objective(unknowns, *data)`, after at most `steps` iterations; its floating
+    arrays are moved, the rest kept.
 
-    Where the objective is not finite (a matrix without a Cholesky factor) the line search turns back.
+    Where the objective is not finite (a matrix without a Cholesky factor) the line search turns back. What it compiles
+    serves every call with an equal objective (a function of a module, or a `Module`) and data of equal shapes.
     """
     from scipy.optimize import minimize
 
     params, rest = eqx.partition(unknowns, eqx.is_inexact_array)
     start, unravel = ravel_pytree(params)
-    value_and_grad = jax.jit(jax.value_and_grad(lambda flat: -objective(eqx.combine(unravel(flat), rest))))
 
     def on_host(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        value, slope = value_and_grad(jnp.asarray(flat))
+        value, slope = _value_and_slope(objective, unravel(jnp.asarray(flat)), rest, data)
         if not np.isfinite(value):
             return 1e10, np.zeros_like(flat)
         return float(value), np.nan_to_num(np.asarray(slope, float))
 
     found = minimize(on_host, np.asarray(start), jac=True, method="L-BFGS-B", options={"maxiter": steps})
     return eqx.combine(unravel(jnp.asarray(found.x)), rest)
+
+
+@eqx.filter_jit
+def _value_and_slope(objective: Callable, params: Any, rest: Any, data: tuple) -> tuple[Array, Array]:
+    value, slope = jax.value_and_grad(lambda p: -objective(eqx.combine(p, rest), *data))(params)
+    return value, ravel_pytree(slope)[0]
 
 
 def starting_kernel(kernel: Any, inputs: Array) -> AbstractKernel:

@@ -150,19 +150,23 @@ def _law(prior: Any) -> AbstractDistribution:
     return prior.law() if isinstance(prior, Degrees) else prior
 
 
+class _Objective(eqx.Module):
+    """The log-likelihood for each value of y, of kernel, logarithm of the noise, and prior where it is learnt."""
+
+    prior: Any
+
+    def __call__(self, unknowns: Any, x: Array, y: Array) -> Array:
+        kernel, log_noise, learnt = unknowns
+        law, variance = _law(self.prior if learnt is None else learnt), jnp.exp(log_noise) + _LEAST_NOISE
+        return scale_mixture_log_likelihood(kernel, law, x, y, noise=variance) / y.size
+
+
 def _learn(
     kernel: Any, prior: Any, noise: Array, x: Array, y: Array, steps: int, learn_prior: bool
 ) -> tuple[Any, Any, Array]:
     """Kernel, prior and noise of greatest likelihood, from where they are; one local maximum of several."""
-
-    def objective(unknowns: Any) -> Array:
-        kernel, log_noise, learnt = unknowns
-        variance = jnp.exp(log_noise) + _LEAST_NOISE
-        return (
-            scale_mixture_log_likelihood(kernel, _law(learnt if learn_prior else prior), x, y, noise=variance) / y.size
-        )
-
-    kernel, log_noise, learnt = maximise(objective, (kernel, jnp.log(noise), prior if learn_prior else None), steps)
+    start = (kernel, jnp.log(noise), prior if learn_prior else None)
+    kernel, log_noise, learnt = maximise(_Objective(prior), start, steps, x, y)
     return kernel, learnt if learn_prior else prior, jnp.exp(log_noise) + _LEAST_NOISE
 
 

@@ -20,7 +20,7 @@ def robust_process(kernel: Any, x: Any, y: Any, settings: dict[str, Any]) -> Any
     centre, spread = float(np.median(y)), float(np.subtract(*np.percentile(y, [75, 25])) / 1.349)
     a, t = inputs.apply(np.asarray(x)), jnp.asarray((y - centre) / spread)
     start = (kernel, jnp.log(jnp.asarray(0.3)), jnp.log(jnp.asarray(4.0)), jnp.full(len(t), jnp.log(2.5)))
-    best = maximise(lambda u: _bound(u, a, t) / len(t), start, 3 * settings["steps"])
+    best = maximise(_bound, start, 3 * settings["steps"], a, t)
 
     def predict(z: Any, targets: Any) -> tuple[Any, Any]:
         log_prob, mean = _predict(best, a, t, inputs.apply(np.asarray(z)), jnp.asarray((targets - centre) / spread))
