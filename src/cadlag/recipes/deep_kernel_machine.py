@@ -24,7 +24,7 @@ COST = Arm("cost", "ours", "a pass over the data and the time it takes, by n")
 DIGITS = (Arm("digits-dkm", "ours", "digits, two Gram layers"), Arm("digits-nngp", "baseline", "digits, nu = inf"))
 SIZES = {
     Preset.SMOKE: {"tasks": ["irrelevant"], "steps": 20, "nus": [1.0], "inducing": 16, "points": 12},
-    Preset.QUICK: {"tasks": ["irrelevant", "diabetes"], "steps": 500, "nus": [10.0, 1.0], "inducing": 48, "points": 30},
+    Preset.QUICK: {"tasks": ["irrelevant", "diabetes"], "steps": 300, "nus": [10.0, 1.0], "inducing": 32, "points": 30},
     Preset.STANDARD: {
         "tasks": ["irrelevant", "diabetes", "friedman"], "steps": 3000, "nus": [100.0, 10.0, 1.0, 0.1], "inducing": 64,
         "points": 50,
