@@ -1,6 +1,6 @@
 """Who races against whom: rows of the tables, the variants tried for each, and the limits set beforehand."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 THREADS = (1, 2)
 TOLD = {"levy_area_approximation": "none"}
@@ -208,7 +208,46 @@ def physics(equation: str, points: int) -> Race:
     )
 
 
+def operator(model: str, title: str, peer: Row, *others: Row) -> tuple[Race, Race]:
+    """A training step with Adam, and a forward pass without gradient, 8 fields of 64 x 64."""
+
+    def race(task: str, what: str) -> Race:
+        of = {"model": model, "task": task}
+        rows = tuple(replace(row, variants=threads({**of, **row.variants[0]})) for row in (peer, *others))
+        return Race(
+            f"{model}-{task}", f"{title}, {what}: 8 fields of 64 x 64", (Row(f"cadlag, {title}", "cadlag_operator",
+                                                                      variants=(of,)), *rows)
+        )  # fmt: skip
+
+    return race("train", "training step"), race("forward", "forward pass")
+
+
+OPERATORS = (
+    *operator(
+        "fno",
+        "FNO, width 32, 12 modes, 4 layers",
+        Row("neuraloperator, the same layers", "neuralop_fno", True, required=1.2, goal=1.5),
+        Row("neuraloperator, its defaults", "neuralop_fno", True, variants=({"defaults": True},)),
+    ),
+    *operator(
+        "mgno",
+        "MgNO, width 24, 4 layers, 6 levels",
+        Row("released code", "released_operator", True, needs_released=True),
+    ),
+    *operator(
+        "sinenet",
+        "SineNet, 4 waves, width 16",
+        Row("released code", "released_operator", True, needs_released=True),
+    ),
+    *operator(
+        "unet",
+        "U-Net, width 32, (1, 2, 4), 2 blocks",
+        Row("PDEArena", "released_operator", True, needs_released=True),
+    ),
+)
+
 TABLES = {
+    "operators": OPERATORS,
     "simulators": (
         simulation("ks", "Kuramoto-Sivashinsky: 16 states of 128 points, length 64, 200 steps of 0.05"),
         simulation("burgers", "Burgers: 16 states of 256 points, nu = 0.05, 200 steps of 0.005"),

@@ -24,6 +24,24 @@ SIMULATIONS = {
 """Simulators: sizes of the three problems, ETDRK4 with the 2/3 rule."""
 
 
+OPERATORS = {
+    "fno": {"channels": 1, "out": 1, "modes": 12, "width": 32, "layers": 4, "hidden": 64},
+    "mgno": {"channels": 1, "out": 1, "width": 24, "layers": 4, "sweeps": ((1, 0),) * 5 + ((2, 0),)},
+    "sinenet": {"channels": 2, "out": 1, "waves": 4, "width": 16, "growth": 1.605},
+    "unet": {"channels": 2, "out": 1, "width": 32, "multipliers": (1, 2, 4), "blocks": 2},
+}
+"""Operators: sizes of four networks, all on 8 fields of 64 x 64."""
+FIELDS, POINTS = 8, 64
+
+
+def fields(name):
+    """Inputs and targets of one training step: (batch, channels, 64, 64), float32."""
+    import numpy as np
+
+    size, rng = OPERATORS[name], np.random.default_rng(0)
+    return tuple(rng.normal(size=(FIELDS, size[c], POINTS, POINTS)).astype(np.float32) for c in ("channels", "out"))
+
+
 def initial_states(name):
     """Sums of the first three waves on each axis, of size about 1 (10 for the vorticity): (batch, *points), float32."""
     import numpy as np

@@ -17,10 +17,29 @@ def contestant(step, options):
     }
 
 
+def operator_race(net, data, options):
+    """A contestant whose repetition is one training step by Adam, or one pass without gradient, of a batch."""
+    x, y = (torch.from_numpy(a) for a in data)
+    optimiser = torch.optim.Adam(net.parameters(), lr=1e-3)
+
+    def train():
+        optimiser.zero_grad(set_to_none=True)
+        loss = torch.nn.functional.mse_loss(net(x), y)
+        loss.backward()
+        optimiser.step()
+        return loss
+
+    def forward():
+        with torch.inference_mode():
+            return net(x).square().mean()
+
+    return contestant(train if options["task"] == "train" else forward, options)
+
+
 def versions():
     """Versions of what is installed."""
     found = {}
-    for name in ("torch", "torchsde", "torchcde"):
+    for name in ("torch", "torchsde", "torchcde", "neuraloperator"):
         with suppress(PackageNotFoundError):
             found[name] = version(name)
     return found

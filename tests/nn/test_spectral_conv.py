@@ -26,7 +26,7 @@ def by_numpy(conv, x, size):
     h = np.fft.rfftn(np.asarray(x), axes=axes, norm="forward")
     out = np.zeros((*size[:-1], size[-1] // 2 + 1, conv.weight.shape[-1]), complex)
     weight, bias = np.asarray(conv.weight), np.asarray(conv.bias)
-    weight, bias = weight[..., 0, :, :] + 1j * weight[..., 1, :, :], bias[..., 0, :] + 1j * bias[..., 1, :]
+    weight, bias = weight[..., 0, :] + 1j * weight[..., 1, :], bias[..., 0, :] + 1j * bias[..., 1, :]
     for index in np.ndindex(weight.shape[: len(axes)]):
         k = tuple(i if j == len(axes) - 1 or i < m else i - 2 * m
                   for j, (i, m) in enumerate(zip(index, conv.modes, strict=True)))  # fmt: skip
@@ -51,7 +51,7 @@ def test_both_transforms_equal_numpy_on_other_grids_too(modes, size, new):
 def test_one_wave_is_turned_and_scaled():
     n, k = 16, 3
     conv = SpectralConv(1, 1, (5,), spatial_axes=1, key=jr.key(0))
-    weight = jnp.zeros_like(conv.weight).at[k, :, 0, 0].set(jnp.asarray([1.5, 0.5]))
+    weight = jnp.zeros_like(conv.weight).at[k, 0, :, 0].set(jnp.asarray([1.5, 0.5]))
     x = jnp.arange(n) / n
     out = eqx.tree_at(lambda c: c.weight, conv, weight)(jnp.cos(2 * jnp.pi * k * x)[:, None])
     # (1.5 + 0.5 i) on exp(i φ) / 2 and its conjugate.
@@ -104,7 +104,7 @@ def test_bias_scale_and_projection_act_on_coefficients():
 
 def test_published_weights_and_the_choice_by_size():
     conv = SpectralConv(4, 8, (12, 12), key=jr.key(0))
-    assert conv.weight.shape == (24, 12, 2, 4, 8)
+    assert conv.weight.shape == (24, 12, 4, 2, 8)
     assert 0 <= float(jnp.min(conv.weight)) < 0.1 / 32
     assert 0.9 / 32 < float(jnp.max(conv.weight)) <= 1 / 32
     assert conv.by_products

@@ -312,6 +312,7 @@ def test_published_descent_lowers_the_loss_and_is_watched():
 # ---------------------------------------------------------------- combinations
 
 
+@pytest.mark.slow  # the inner problem on several axes is tested above, against dense algebra
 def test_helmholtz_with_another_kernel_on_each_axis():
     box = Box({"x": (0.0, 1.0), "y": (0.0, 1.0)})
     solution = lambda x, y: jnp.sin(6 * np.pi * x) * jnp.exp(-y)

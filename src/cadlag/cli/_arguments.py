@@ -139,11 +139,57 @@ class FitGenerateArguments:
 
 
 @dataclasses.dataclass(frozen=True)
+class FitOperatorArguments:
+    """Learn what follows fields on a grid, or a map from some to others, from simulations.
+
+    cadlag fit operator ns.nc --model unet, then cadlag predict runs/operator-ns new.nc --steps 20 -o out.nc
+    """
+
+    data: tyro.conf.Positional[pathlib.Path]
+    """Fields: NetCDF, Zarr, HDF5 (PDEBench, PDEArena, The Well), .mat, .npz."""
+    model: Literal["fno", "unet", "dilated-resnet", "mgno", "sinenet", "refiner", "spatiotemporal-fno"] = "fno"
+    """Which network; refiner is PDE-Refiner around the U-Net."""
+    inputs: tuple[str, ...] = ()
+    """Channels that go in; all in time, needed for a steady map."""
+    outputs: tuple[str, ...] = ()
+    """Channels to predict; all in time, needed for a steady map."""
+    axes: str | None = None
+    """The order of the axes of a plain array, such as "n t x y c"."""
+    lazy: bool = False
+    """Read the data batch by batch: for files larger than memory."""
+    history: int = 1
+    """Frames that go in."""
+    horizon: int = 1
+    """Frames that come out of one call."""
+    stride: int = 1
+    """Stored frames to one of the model's."""
+    residual: bool = False
+    """Predict differences to the last frame."""
+    refine: int | None = None
+    """Refinement steps of PDE-Refiner around the network."""
+    objective: Literal["one-step", "pushforward", "unrolled"] = "one-step"
+    """What is minimised."""
+    width: int | None = None
+    """Hidden channels; as published if not given."""
+    batch: int = 16
+    """Windows in a batch."""
+    steps: int | None = None
+    """Training steps, 2000 if not given."""
+    seed: int = 0
+    """Seed of initial weights, batches and noise."""
+    out: pathlib.Path | None = None
+    """Folder for the model; runs/operator-DATA if not given."""
+    debug: bool = False
+    """Show the traceback of an error."""
+
+
+@dataclasses.dataclass(frozen=True)
 class FitArguments:
     """Fit a model to your own data."""
 
     what: (
         Annotated[FitSeriesArguments, tyro.conf.subcommand("series")]
+        | Annotated[FitOperatorArguments, tyro.conf.subcommand("operator")]
         | Annotated[FitGenerateArguments, tyro.conf.subcommand("generate")]
     )
 
@@ -180,9 +226,13 @@ class PredictArguments:
     run: tyro.conf.Positional[pathlib.Path]
     """The folder 'cadlag fit' wrote."""
     data: tyro.conf.Positional[pathlib.Path]
-    """New data, with the columns the model was fitted on."""
-    out: Annotated[pathlib.Path, tyro.conf.arg(aliases=["-o"])] = pathlib.Path("predictions.csv")
-    """Where predictions go."""
+    """New data, with the columns or channels the model was fitted on."""
+    out: Annotated[pathlib.Path | None, tyro.conf.arg(aliases=["-o"])] = None
+    """Where predictions go; predictions.csv, or predictions.nc for fields."""
+    steps: int | None = None
+    """Of an operator: how many frames to go on for."""
+    seed: int | None = None
+    """Of an operator that draws: the same seed, the same frames."""
     debug: bool = False
     """Show the traceback of an error."""
 

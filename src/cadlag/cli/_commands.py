@@ -6,6 +6,7 @@ import json
 import pathlib
 import sys
 import tempfile
+from collections.abc import Callable
 from typing import Any
 
 from cadlag.recipes import TABLE, Preset, RunReport, Verdict, markdown_table, read_recorded, run, worse
@@ -13,6 +14,7 @@ from cadlag.recipes import TABLE, Preset, RunReport, Verdict, markdown_table, re
 from ._arguments import (
     DataArguments,
     FitArguments,
+    FitOperatorArguments,
     FitSeriesArguments,
     ListArguments,
     PredictArguments,
@@ -108,13 +110,34 @@ def _recorded(name: str, arguments: VerifyArguments) -> dict[str, Verdict]:
 def fit(arguments: FitArguments) -> int:
     """`cadlag fit`."""
     what = arguments.what
+    if isinstance(what, FitOperatorArguments):
+        return _files("operators", "fit_file", what, what.data, show=_show_fields)
     wing = "series" if isinstance(what, FitSeriesArguments) else "generate"
     return _files(wing, "fit_file", what, what.data)
 
 
 def predict(arguments: PredictArguments) -> int:
     """`cadlag predict`."""
-    return _files("series", "predict_file", arguments, arguments.data)
+    note = arguments.run / "fit.json"
+    known = json.loads(note.read_text(encoding="utf8")) if note.is_file() else {}
+    wing = known.get("wing", "series")
+    given = {key: value for key, value in vars(arguments).items() if value is not None}
+    if wing == "series" and {"steps", "seed"} & set(given):
+        raise ValueError(f"--steps and --seed are for operators, but {arguments.run} holds a model of time series.")
+    return _files(wing, "predict_file", given, arguments.data)
+
+
+def _show_fields(fitted: Any) -> str:
+    """Pictures of an example beside the model; the text that names them."""
+    from cadlag.report import fields, plots
+
+    figures = fitted.out / "figures"
+    for place, channel in enumerate(fitted.channels):
+        truth, prediction = fitted.truth[:, place], fitted.prediction[:, place]
+        plots.save_svg(figures / f"{channel}.svg", fields.field_panels(truth, prediction, ts=fitted.ts, name=channel))
+        if len(truth) > 1:
+            fields.save_field_animation(figures / f"{channel}.gif", truth, prediction, ts=fitted.ts)
+    return f"{fitted.text}\nPictures of one example: {figures}"
 
 
 def sample(arguments: SampleArguments) -> int:
@@ -129,17 +152,23 @@ def solve(arguments: SolveArguments) -> int:
 
 def data(arguments: DataArguments) -> int:
     """`cadlag data`."""
-    keywords = {key: value for key, value in vars(arguments).items() if key != "debug"}
-    print(importlib.import_module("cadlag.equations._files").data_file(**keywords))
-    return 0
+    return _files("equations", "data_file", arguments)
 
 
-def _files(wing: str, function: str, arguments: Any, needed: pathlib.Path | None = None) -> int:
-    """Call a file function of a wing; it returns text to show, or `None`."""
+def _files(
+    wing: str,
+    function: str,
+    arguments: Any,
+    needed: pathlib.Path | None = None,
+    *,
+    show: Callable[[Any], str] = str,
+) -> int:
+    """Call a file function of a wing; what it returns is shown, if anything."""
     if needed is not None and not needed.exists():
         raise ValueError(f"{needed} does not exist.")
-    keywords = {key: value for key, value in vars(arguments).items() if key != "debug"}
+    given = arguments if isinstance(arguments, dict) else vars(arguments)
+    keywords = {key: value for key, value in given.items() if key != "debug"}
     result = getattr(importlib.import_module(f"cadlag.{wing}._files"), function)(**keywords)
     if result is not None:
-        print(result)
+        print(show(result))
     return 0

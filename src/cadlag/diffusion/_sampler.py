@@ -142,7 +142,8 @@ class DDIMStep(AbstractPredictor):
         sigma = schedule.sigma(t)
         ratio = schedule.alpha(s) * sigma / (schedule.alpha(t) * schedule.sigma(s))
         fresh = self.eta * sigma * jnp.sqrt(1 - jnp.square(ratio))
-        kept = jnp.sqrt(jnp.square(sigma) - jnp.square(fresh))
+        # sqrt(σ_t² - ν²) in a form that rounding cannot make the root of a negative number, as where α_s is almost 0.
+        kept = sigma * jnp.sqrt(1 - self.eta**2 + jnp.square(self.eta * ratio))
         mean = schedule.uncentre(schedule.alpha(t) * schedule.centre(data) + kept * noise)
         return (mean, mean) if self.eta == 0 else (mean + fresh * jr.normal(key, x.shape, x.dtype), mean)
 

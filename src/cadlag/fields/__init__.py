@@ -6,6 +6,7 @@ from cadlag.fields._callable import CallableField as CallableField
 from cadlag.fields._chebyshev import Chebyshev as Chebyshev
 from cadlag.fields._differences import Differences as Differences
 from cadlag.fields._differences import Wall as Wall
+from cadlag.fields._differences import difference_weights as difference_weights
 from cadlag.fields._differences import to_nodes as to_nodes
 from cadlag.fields._field import AbstractField as AbstractField
 from cadlag.fields._field import Linear as Linear

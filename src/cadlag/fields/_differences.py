@@ -131,13 +131,13 @@ def _weights(grid: Grid, axis: str, targets: np.ndarray, order: int, accuracy: i
     for k, x in enumerate(targets):
         first = _first(x, width)
         if first >= 0 and first + width <= n:
-            rows[k, first : first + width] = _row(np.arange(first, first + width) - x, order)
+            rows[k, first : first + width] = difference_weights(np.arange(first, first + width) - x, order)
             continue
         wall, end = (walls[0], -away) if first < 0 else (walls[1], n - 1 + away)
         known = None if wall is Wall.free or (wall is Wall.dirichlet and not away) else int(wall is Wall.neumann)
         used = count - (known is not None)
         near = np.arange(used) if first < 0 else np.arange(n - used, n)
-        rows[k, near] = _row(near - x, order, None if known is None else (end - x, known))
+        rows[k, near] = difference_weights(near - x, order, None if known is None else (end - x, known))
     return rows
 
 
@@ -151,12 +151,15 @@ def _periodic_row(x: float, width: int, order: int) -> np.ndarray:
     first = _first(x, width)
     reach = max(-first, first + width - 1)
     row = np.zeros((1, 2 * reach + 1))
-    row[0, first + reach : first + reach + width] = _row(np.arange(first, first + width) - x, order)
+    row[0, first + reach : first + reach + width] = difference_weights(np.arange(first, first + width) - x, order)
     return row
 
 
-def _row(offsets: np.ndarray, order: int, extra: tuple[float, int] | None = None) -> np.ndarray:
-    """Weights of values at `offsets` for a derivative at 0; `extra`: the derivative (offset, order) there is zero."""
+def difference_weights(offsets: np.ndarray, order: int, extra: tuple[float, int] | None = None) -> np.ndarray:
+    """Weights of values at `offsets` for the derivative of an order at 0, in float64, one for each (Fornberg 1988).
+
+    `extra`: what is known beside the values, that the derivative (offset, order) vanishes.
+    """
     count = len(offsets) + (extra is not None)
     powers = np.arange(count)
     moments = offsets[None] ** powers[:, None]

@@ -61,10 +61,9 @@ class KernelScheme(AbstractScheme):
         place = grid.domain.axis(axis)
         if (axis, order) in self.matrices:
             return apply_along(self.matrices[axis, order], values, place - grid.domain.dimension)
-        moved = jnp.moveaxis(values, place - grid.domain.dimension, 0)
-        solved = self.factors[place].solve(moved.reshape(len(moved), -1)).reshape(moved.shape)
-        out = apply_along(axis_matrix(self.kernels[place], grid, axis, order, values.dtype), solved, 0)
-        return jnp.moveaxis(out, 0, place - grid.domain.dimension)
+        at = place - grid.domain.dimension
+        matrix = axis_matrix(self.kernels[place], grid, axis, order, values.dtype)
+        return apply_along(matrix, _solve_along(self.factors[place], values, at), at)
 
     def matrix(self, grid: Grid, axis: str, order: int) -> Float[Array, "n n"]:
         """K^(order) C⁻¹ of an axis; the identity for order 0."""
@@ -87,10 +86,15 @@ class KernelScheme(AbstractScheme):
     def expansion(self, values: Float[Array, "..."], grid: Grid) -> KernelExpansion:
         """The conditional mean as a field of its own, which solves with the C_j once."""
         for j, factor in enumerate(self.factors):
-            moved = jnp.moveaxis(values, j, 0)
-            values = jnp.moveaxis(factor.solve(moved.reshape(len(moved), -1)).reshape(moved.shape), 0, j)
+            values = _solve_along(factor, values, j)
         centres = tuple(jnp.asarray(grid.points(name), values.dtype) for name in grid.domain.names)
         return KernelExpansion(grid.domain, self.kernels, centres, values)
+
+
+def _solve_along(factor: Cholesky, values: Float[Array, "..."], axis: int) -> Float[Array, "..."]:
+    """C⁻¹ along an axis."""
+    moved = jnp.moveaxis(values, axis, 0)
+    return jnp.moveaxis(factor.solve(moved.reshape(len(moved), -1)).reshape(moved.shape), 0, axis)
 
 
 def axis_matrix(

@@ -32,7 +32,7 @@ class SpectralConv(eqx.Module):
     - `key`: for the initial weights.
     """
 
-    weight: Float[Array, "*modes 2 in out"]
+    weight: Float[Array, "*modes in 2 out"]
     bias: Float[Array, "*modes 2 out"] | None
     modes: tuple[int, ...] = eqx.field(static=True)
     transform: Transform = eqx.field(static=True)
@@ -61,9 +61,9 @@ class SpectralConv(eqx.Module):
             if value < 1:
                 raise ValueError(f"{name}={value} of a SpectralConv must be at least 1.")
         scale = 1 / (in_channels * out_channels) if scale is None else scale
-        shape = (*kept(self.modes), 2, in_channels, out_channels)
+        shape = (*kept(self.modes), in_channels, 2, out_channels)
         self.weight = (uniform(key, shape, 1.0) + 1) * (scale / 2)
-        self.bias = jnp.zeros((*shape[:-2], out_channels), self.weight.dtype) if bias else None
+        self.bias = jnp.zeros((*kept(self.modes), 2, out_channels), self.weight.dtype) if bias else None
         self.transform = transform
 
     def check_size(self, size: tuple[int, ...], name: str = "x") -> None:
@@ -84,9 +84,9 @@ class SpectralConv(eqx.Module):
 
         `bias_scale` multiplies b; `project` acts on the output's coefficients (*modes, 2, out_channels).
         """
-        if x.ndim != len(self.modes) + 1 or x.shape[-1] != self.weight.shape[-2]:
+        if x.ndim != len(self.modes) + 1 or x.shape[-1] != self.weight.shape[-3]:
             raise ValueError(
-                f"x: got shape {x.shape}, expected {len(self.modes)} spatial axes and then {self.weight.shape[-2]} "
+                f"x: got shape {x.shape}, expected {len(self.modes)} spatial axes and then {self.weight.shape[-3]} "
                 "channels, one example; jax.vmap over a batch, jnp.moveaxis from channels first."
             )
         size = x.shape[:-1] if size is None else tuple(size)
@@ -103,7 +103,7 @@ class SpectralConv(eqx.Module):
         if len(modes) != len(self.modes) or any(new < old for new, old in zip(modes, self.modes, strict=True)):
             raise ValueError(f"modes={modes}: expected at least {self.modes}, the modes of this layer.")
         bare = eqx.filter_eval_shape(
-            lambda: SpectralConv(*self.weight.shape[-2:], modes, spatial_axes=len(modes), bias=self.bias is not None,
+            lambda: SpectralConv(*self.weight.shape[-3::2], modes, spatial_axes=len(modes), bias=self.bias is not None,
                                  transform=self.transform, key=jr.key(0))
         )  # fmt: skip
         arrays = [_widened(a, self.modes, modes) for a in (self.weight, self.bias) if a is not None]
@@ -124,10 +124,9 @@ def _widened(array: Array, old: tuple[int, ...], new: tuple[int, ...]) -> Array:
     return array
 
 
-def multiply(weight: Float[Array, "*modes 2 in out"], h: Float[Array, "*modes 2 in"]) -> Float[Array, "*modes 2 out"]:
-    """The complex product of a matrix and a vector at each mode, as one real product of twice the size."""
-    real, imaginary = weight[..., 0, :, :], weight[..., 1, :, :]
-    rows = jnp.concatenate([real, imaginary], -1), jnp.concatenate([-imaginary, real], -1)
-    both = jnp.concatenate(rows, -2).reshape(-1, 2 * weight.shape[-2], 2 * weight.shape[-1])
-    y = jnp.einsum("mi,mio->mo", h.reshape(both.shape[:2]), both)
-    return y.reshape(*h.shape[:-1], weight.shape[-1])
+def multiply(weight: Float[Array, "*modes in 2 out"], h: Float[Array, "*modes 2 in"]) -> Float[Array, "*modes 2 out"]:
+    """The complex product of a matrix and a vector at each mode, as one real product that copies no weight."""
+    rows, (m, _, n) = h.reshape(-1, 2, h.shape[-1]), weight.shape[-3:]
+    y = jnp.einsum("kpi,kiqo->kpqo", rows, weight.reshape(-1, m, 2, n))
+    y = jnp.stack([y[:, 0, 0] - y[:, 1, 1], y[:, 0, 1] + y[:, 1, 0]], 1)
+    return y.reshape(*h.shape[:-1], n)

@@ -1,13 +1,14 @@
 """∂_t of a trajectory that a spatiotemporal operator predicts: three ways, one of which sees nothing."""
 
 import abc
-import math
 from collections.abc import Callable
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
+
+from cadlag.fields import difference_weights
 
 Rate = Callable[[Array], Array]
 Frames = Float[Array, "frames *space"]
@@ -75,7 +76,5 @@ def difference_matrix(count: int, order: int) -> np.ndarray:
     matrix = np.zeros((count, count))
     for i in range(count):
         first = min(max(i - width // 2, 0), count - width)
-        at = np.arange(first, first + width) - i
-        powers = np.vander(at.astype(float), width, increasing=True).T
-        matrix[i, first : first + width] = np.linalg.solve(powers, np.eye(width)[1] * math.factorial(1))
+        matrix[i, first : first + width] = difference_weights(np.arange(first, first + width) - i, 1)
     return matrix

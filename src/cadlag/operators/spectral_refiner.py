@@ -74,7 +74,7 @@ class SpectralRefiner(eqx.Module):
         alpha: float | int = 10**-1.5,
         start_weight: float | int = 1.0,
         steps: int = 60,
-        rates: tuple[float, float] = (1e-2, 1e-4),
+        rates: tuple[float, float] = (1e-3, 1e-4),
         optimiser: Any = None,
         derivative: AbstractTimeDerivative = FourierSlopes(),
     ) -> None:
@@ -110,11 +110,11 @@ class SpectralRefiner(eqx.Module):
         check_frames(operator, u, cond)
         frames = inner.horizon if horizon is None else horizon
         wide = widened(inner, self.modes)
-        return self._refine(operator, wide, u, dt, cond, frames, grid)
+        return self._refine(operator, wide, u, dt, cond, frames, _Rate(self.equation, grid))
 
     @eqx.filter_jit
     def _refine(
-        self, operator: Any, wide: SpatiotemporalFNO, u: Array, dt: Any, cond: Any, frames: int, grid: Grid
+        self, operator: Any, wide: SpatiotemporalFNO, u: Array, dt: Any, cond: Any, frames: int, rate: "_Rate"
     ) -> Refinement:
         scaled, told, scale, mean = _scaled(operator, u, cond)
         features = jax.lax.stop_gradient(wide.features(scaled, cond=told))
@@ -127,7 +127,7 @@ class SpectralRefiner(eqx.Module):
 
         def loss(last: Any, batch: None, key: Any) -> tuple[Array, dict[str, Any]]:
             values, slopes = trajectory(last)
-            return self.loss(values, slopes, u[-1, : wide.channels], dt, grid), {}
+            return self._loss(values, slopes, u[-1, : wide.channels], dt, rate), {}
 
         update = gradient(
             loss, self._optimiser(u, wide.bias_scale), groups=None if self.optimiser is not None else _groups
@@ -136,7 +136,7 @@ class SpectralRefiner(eqx.Module):
         before = trajectory(wide.last)[0][1:]
         state, infos = minimise(update, state, None, self.steps, key=jax.random.key(0))
         after, slopes = trajectory(state.unknowns)
-        final = self.loss(after, slopes, u[-1, : wide.channels], dt, grid)
+        final = self._loss(after, slopes, u[-1, : wide.channels], dt, rate)
         refined = eqx.tree_at(lambda o: o.last, wide, state.unknowns)
         if isinstance(operator, Normalised):
             refined = eqx.tree_at(lambda o: o.operator, operator, refined)
@@ -151,7 +151,10 @@ class SpectralRefiner(eqx.Module):
         grid: Grid,
     ) -> Float[Array, ""]:
         """What is minimised, of frames 0 to n of a trajectory that should begin at `start`."""
-        squares = self.squared_residuals(values, slopes, dt, grid)
+        return self._loss(values, slopes, start, dt, _Rate(self.equation, grid))
+
+    def _loss(self, values: Array, slopes: Array, start: Array, dt: Any, rate: "_Rate") -> Array:
+        squares = self._squared(values, slopes, dt, rate)
         jump = jnp.mean(jnp.square(values[0] - start)) * values.shape[1]
         duration = (values.shape[0] - 1) * dt
         return jnp.mean(squares) + self.start_weight * jump / duration**2
@@ -164,8 +167,11 @@ class SpectralRefiner(eqx.Module):
         grid: Grid,
     ) -> Float[Array, " frames"]:
         """‖rate(w) - ∂_t w‖² in H^order, a mean over space, at every frame."""
-        rate = lambda w: jax.vmap(lambda frame: _rate(self.equation, grid, frame))(w)  # noqa: E731
-        drift = self.derivative(values, slopes, rate, dt) - rate(values)
+        return self._squared(values, slopes, dt, _Rate(self.equation, grid))
+
+    def _squared(self, values: Array, slopes: Array, dt: Any, rate: "_Rate") -> Array:
+        grid, every = rate.grid, jax.vmap(rate)
+        drift = self.derivative(values, slopes, every, dt) - every(values)
 
         def square(r: Array) -> Array:
             field = GridField(grid, r, Spectral())
@@ -221,14 +227,23 @@ def _groups(last: Any) -> Any:
     return eqx.tree_at(lambda l: (l.weight, l.bias), last, ("weight", "bias"))
 
 
-def _rate(equation: AbstractEvolution, grid: Grid, frame: Array) -> Array:
+class _Rate(eqx.Module):
     """rate(w) (channels, *space) of one frame; products dealiased where the equation's degree is known."""
-    values = frame[0] if equation.components == 1 else frame
-    if isinstance(equation, AbstractSemilinear):
-        process = equation.on(grid)
-        rate = fourier_values(
-            grid, process.drift(jnp.zeros((), values.dtype), fourier_state(equation, grid, values), None)
-        )
-    else:
-        rate = equation.rate(GridField(grid, values, Spectral())).values  # pyright: ignore[reportAttributeAccessIssue]
-    return rate[None] if equation.components == 1 else rate
+
+    equation: AbstractEvolution
+    grid: Grid
+    process: Any
+
+    def __init__(self, equation: AbstractEvolution, grid: Grid) -> None:
+        self.equation, self.grid = equation, grid
+        self.process = equation.on(grid) if isinstance(equation, AbstractSemilinear) else None
+
+    def __call__(self, frame: Array) -> Array:
+        values = frame[0] if self.equation.components == 1 else frame
+        if isinstance(self.equation, AbstractSemilinear):
+            state = fourier_state(self.equation, self.grid, values)
+            rate = fourier_values(self.grid, self.process.drift(jnp.zeros((), values.dtype), state, None))
+        else:
+            field = self.equation.rate(GridField(self.grid, values, Spectral()))
+            rate = field.values  # pyright: ignore[reportAttributeAccessIssue]
+        return rate[None] if self.equation.components == 1 else rate

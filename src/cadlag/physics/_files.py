@@ -107,8 +107,7 @@ def _solved(problem: AbstractEquation, method: AbstractMethod, name: str, seed: 
         "equation": name, "seconds": round(seconds, 2), "residual": solution.residual,
         "conditions": solution.conditions, "error": solution.error, "steps": solution.result.step,
     }  # fmt: skip
-    with contextlib.suppress(NotImplementedError):
-        solution.plot(out / "solution.png", reference=reference)
+    solution.plot(out / "solution.png", reference=reference)
     told = ""
     if reference is not None:
         change = float(np.max(np.asarray(reference.error)))
@@ -118,7 +117,7 @@ def _solved(problem: AbstractEquation, method: AbstractMethod, name: str, seed: 
     return f"{solution}\n{told}{seconds:.1f} s. Values, picture and figures: {out}"
 
 
-def _reference(problem: AbstractEquation, points: int | None = None) -> Simulation | None:
+def _reference(problem: AbstractEquation) -> Simulation | None:
     """A simulation, where the equation has one that gives values between its points."""
     if not isinstance(problem, AbstractEvolution):
         return None
@@ -126,7 +125,7 @@ def _reference(problem: AbstractEquation, points: int | None = None) -> Simulati
     periodic = isinstance(problem, AbstractSemilinear) and problem.space.periodic == problem.space.names
     if axes and not (periodic and axes in SIMULATED):
         return None
-    return _simulate(problem, points or SIMULATED[axes])
+    return _simulate(problem, SIMULATED[axes])
 
 
 def _simulate(problem: Any, points: int | None) -> Simulation:
@@ -135,9 +134,11 @@ def _simulate(problem: Any, points: int | None) -> Simulation:
 
 
 def _simulated(problem: AbstractEquation, points: int | None, out: pathlib.Path) -> str:
+    if not isinstance(problem, AbstractEvolution):
+        name = type(problem).__name__
+        raise ValueError(f"{name} does not evolve, so it has no simulator; try --method network or gp.")
     start = time.perf_counter()
-    usual = SIMULATED.get(problem.domain.dimension - 1)
-    found = _simulate(problem, points or usual) if isinstance(problem, AbstractEvolution) else _refused(problem)
+    found = _simulate(problem, points or SIMULATED.get(problem.domain.dimension - 1))
     seconds = time.perf_counter() - start
     axes: dict[str, Any] = {"t": np.asarray(found.ts)}
     if found.grid is not None:
@@ -151,10 +152,6 @@ def _simulated(problem: AbstractEquation, points: int | None, out: pathlib.Path)
         f"{len(found.ts)} frames, values of shape {shape}; half the step changes them by {error:.1e}.\n"
         f"{seconds:.1f} s. Values and figures: {out}"
     )
-
-
-def _refused(problem: AbstractEquation) -> Simulation:
-    raise ValueError(f"{type(problem).__name__} does not evolve, so it has no simulator; try --method network or gp.")
 
 
 def _write(solution: Solution, out: pathlib.Path) -> None:

@@ -15,6 +15,7 @@ from cadlag.fields import GridField
 from cadlag.kernels import KernelScheme
 from cadlag.linalg import kronecker_apply
 from cadlag.physics._gp_objective import GPState, LogJoint
+from cadlag.physics._grid_problem import at_face
 
 Face = tuple[int | None, ...]
 
@@ -65,7 +66,7 @@ def _basis(
                 continue
             rows = scheme.matrix(grid, grid.domain.names[axis], alpha[axis])
             rows = rows if face[axis] is None else rows[face[axis]][None]
-            total = total + weight * jnp.mean(_at(c, face) ** 2) * rows.T @ rows
+            total = total + weight * jnp.mean(at_face(c, face) ** 2) * rows.T @ rows
     return jnp.linalg.eigh((total + total.T) / 2)[1]
 
 
@@ -75,7 +76,7 @@ def _diagonal(terms: Terms, face: Face, rotated: list[dict[int, Array]]) -> Floa
     for alpha, a in terms.items():
         for beta, b in terms.items():
             each = [_columns(r[alpha[j]], r[beta[j]], face[j]) for j, r in enumerate(rotated)]
-            total = total + jnp.mean(_at(a, face) * _at(b, face)) * _outer(each)
+            total = total + jnp.mean(at_face(a, face) * at_face(b, face)) * _outer(each)
     return total
 
 
@@ -88,7 +89,3 @@ def _outer(vectors: list[Float[Array, " _"]]) -> Float[Array, "..."]:
     for vector in vectors[1:]:
         product = product[..., None] * vector.reshape((1,) * product.ndim + (-1,))
     return product
-
-
-def _at(c: Float[Array, "..."], face: Face) -> Float[Array, "..."]:
-    return c[tuple(slice(None) if i is None else i for i in face)]

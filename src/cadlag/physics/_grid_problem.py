@@ -44,7 +44,7 @@ class GridProblem(eqx.Module):
         u = GridField(self.grid, values, scheme)
         inside = [_values(f).reshape(-1) for f in _fields(self.equation.residual(u))]
         outside = [
-            _at(_values(condition.residual(u)), face).reshape(-1)
+            at_face(_values(condition.residual(u)), face).reshape(-1)
             for condition, face in zip(self.equation.conditions(), self.faces, strict=True)
         ]
         return jnp.concatenate(inside), jnp.concatenate([*outside, jnp.zeros(0, values.dtype)])
@@ -87,7 +87,7 @@ def _face(condition: Condition, grid: Grid) -> tuple[int | None, ...]:
     return tuple(face)
 
 
-def _at(values: Float[Array, "..."], face: tuple[int | None, ...]) -> Float[Array, "..."]:
+def at_face(values: Float[Array, "..."], face: tuple[int | None, ...]) -> Float[Array, "..."]:
     return values[tuple(slice(None) if i is None else i for i in face)]
 
 

@@ -92,7 +92,7 @@ class Images:
 
 @dataclasses.dataclass(frozen=True)
 class Drawn:
-    """A picture the recipe drew itself: `file`, an SVG or PNG in the folder `figures` of the run."""
+    """A picture the recipe drew itself: `file`, an SVG, PNG or GIF in the folder `figures` of the run."""
 
     name: str
     caption: str

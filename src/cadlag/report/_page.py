@@ -13,7 +13,7 @@ from ._claims import claim_section, tally
 from ._numbers import cell, duration
 from ._style import STYLE
 
-_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
+_TYPES = {".svg": "image/svg+xml", ".png": "image/png", ".gif": "image/gif"}
 
 
 def write_report(out: str | pathlib.Path) -> pathlib.Path:
@@ -112,7 +112,7 @@ def _inline(svg: str, name: str) -> str:
 def _embedded(path: pathlib.Path, alt: str) -> str:
     kind = _TYPES.get(path.suffix.lower())
     if kind is None:
-        raise ValueError(f"The picture {path.name} must be an SVG or a PNG.")
+        raise ValueError(f"The picture {path.name} must be an SVG, a PNG or a GIF.")
     if not path.exists():
         raise ValueError(f"The picture {path} does not exist.")
     content = base64.b64encode(path.read_bytes()).decode()
