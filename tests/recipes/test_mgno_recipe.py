@@ -4,6 +4,7 @@ import pytest
 
 from cadlag.recipes import Preset, Verdict
 from cadlag.recipes._mgno_studies import multigrid, network
+from cadlag.recipes._operators import initial_parameters
 from cadlag.recipes.mgno import ARMS, BASELINES, MgNORecipe
 
 SEEDS = (0, 1, 2)
@@ -35,7 +36,7 @@ def figures(good):
 @pytest.mark.parametrize(("good", "verdict"), [(True, Verdict.HOLDS), (False, Verdict.FAILS)])
 def test_every_claim_can_hold_and_can_fail(good, verdict):
     claims = MgNORecipe().judge(figures(good))
-    assert len(claims) == 10
+    assert len(claims) == 11
     assert {c.id: c.verdict for c in claims if c.verdict is not verdict} == {}
 
 
@@ -67,7 +68,23 @@ def test_settings_name_every_arm():
         settings = MgNORecipe().settings(preset)
         assert set(settings["learning_rate"]) == {a.name for a in ARMS}
         assert set(settings["equal_time"]) <= set(BASELINES)
+        assert settings["train"] <= settings["pool"]
         assert all(network(a.name, settings) is network(a.name, settings) for a in ARMS)
+    assert MgNORecipe().settings(Preset.STANDARD)["networks"] == MgNORecipe().settings(Preset.QUICK)["networks"]
+
+
+@pytest.mark.parametrize(
+    ("preset", "published", "ours"), [(Preset.QUICK, None, 42_372), (Preset.GPU, 2_365_825, 572_661)]
+)
+def test_equal_parameters_are_equal(preset, published, ours):
+    """Ours as stated, those of its size at most 6 % larger and never smaller, and about four times as many."""
+    settings = MgNORecipe().settings(preset)
+    counts = {a.name: initial_parameters(network(a.name, settings), 1, 1) for a in ARMS}
+    assert counts["mgno"] == counts["mgno-circular"] == ours
+    for name in ("fno", "unet"):
+        assert 1 <= counts[name] / ours < 1.06, name
+    assert 3.9 < counts["fno-large"] / ours < 4.3
+    assert published in (None, counts["fno-large"])
 
 
 def test_the_weights_of_multigrid():

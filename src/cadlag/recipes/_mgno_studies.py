@@ -1,33 +1,29 @@
 """What `mgno` measures: the V-cycle with the weights of multigrid, and operators trained on Darcy's flow."""
 
 import functools
+import json
 import math
 from typing import Any
 
 from cadlag.recipes._operators import case, fitted, inference_ms, spectrum, time_ratio
 
-PROBLEMS = ("darcy", "rough", "multiscale")
-
 
 def network(arm: str, settings: dict[str, Any]) -> Any:
     """The constructor of an arm's network; one object an arm, so that what it compiled is found again."""
-    return _network(arm, **{k: v for k, v in settings["networks"].items() if not isinstance(v, list)})
+    return _network(arm, json.dumps(settings["networks"]))
 
 
 @functools.lru_cache(maxsize=16)
-def _network(arm: str, width: int, layers: int, levels: int, fno: int, fno_large: int, modes: int, unet: int) -> Any:
+def _network(arm: str, networks: str) -> Any:
     from cadlag.nn import Boundary
     from cadlag.operators import FNO, MgNO, UNet
 
-    sweeps = ((1, 0),) * (levels - 1) + ((2, 0),)
-    mgno = functools.partial(MgNO, width=width, layers=layers, sweeps=sweeps)
-    return {
-        "mgno": mgno,
-        "mgno-circular": functools.partial(mgno, boundary=Boundary.circular),
-        "fno": functools.partial(FNO, width=fno, modes=modes, project=64),
-        "fno-large": functools.partial(FNO, width=fno_large, modes=modes, project=64),
-        "unet": functools.partial(UNet, width=unet, multipliers=(1, 2, 4), blocks=1),
-    }[arm]
+    sizes = json.loads(networks)[arm.removesuffix("-circular")]
+    walls = Boundary.circular if arm.endswith("-circular") else Boundary.zero
+    if arm.startswith("mgno"):
+        sizes["sweeps"] = ((1, 0),) * (sizes.pop("levels") - 1) + ((2, 0),)
+    made = {"mgno": MgNO, "fno": FNO, "unet": UNet}[arm.split("-")[0]]
+    return functools.partial(made, boundary=walls, **sizes)
 
 
 @functools.lru_cache(maxsize=4)
@@ -122,6 +118,7 @@ def multigrid(size: int, cycles: int = 15) -> float:
 def classical(size: int) -> Any:
     """A V-cycle with the weights of multigrid: damped Jacobi, averages of four cells, bilinear interpolation."""
     import equinox as eqx
+    import jax
     import jax.numpy as jnp
     import jax.random as jr
     import numpy as np
@@ -144,7 +141,4 @@ def classical(size: int) -> Any:
         kernel = jnp.asarray(known[id(conv)], jnp.float32)[:, :, None, None]
         return eqx.tree_at(lambda c: c.weight, conv, kernel)
 
-    where = lambda x: id(x) in known  # noqa: E731
-    import jax
-
-    return jax.tree.map(lambda x: put(x) if where(x) else x, net, is_leaf=where)
+    return jax.tree.map(lambda x: put(x) if id(x) in known else x, net, is_leaf=lambda x: id(x) in known)

@@ -31,6 +31,16 @@ def parameters(model: Any) -> int:
     return sum(x.size for x in jax.tree.leaves(eqx.filter(operator, eqx.is_inexact_array)))
 
 
+def initial_parameters(network: Any, channels: int, out_channels: int) -> int:
+    """How many a constructor's network would have in two dimensions, without making it."""
+    import equinox as eqx
+    import jax
+
+    make = lambda key: network(channels, out_channels, spatial_axes=2, conditions=0, key=key)  # noqa: E731
+    shapes = jax.tree.leaves(eqx.filter_eval_shape(make, jax.random.key(0)))
+    return sum(x.size for x in shapes if eqx.is_array(x) or isinstance(x, jax.ShapeDtypeStruct))
+
+
 def inference_ms(model: Any, data: Any) -> float:
     """Milliseconds of one prediction, of many at once, after compiling."""
     model.predict(data)

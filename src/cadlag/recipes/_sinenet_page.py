@@ -7,16 +7,20 @@ from cadlag.recipes._picture import Curves, Line, Picture, Table
 from cadlag.recipes._recipe import Arm, Figures
 
 COLUMNS = {"one_step": "one step, relative L2", "rollout": "roll-out, mean over its frames", "last": "its last frame"}
-SPEEDS = {"fast": "speed 1 (3 cells a frame at 32 x 32)", "slow": "speed 1/4"}
+PROBLEMS = {
+    "fast": "Advection, speed 1 (3 cells a frame at 32 x 32)",
+    "slow": "Advection, speed 1/4",
+    "navier-stokes": "Decaying turbulence",
+}
 
 
 def tables(figures: Figures, arms: Sequence[Arm]) -> list[Table]:
-    """Two a speed."""
+    """Two a problem."""
     made = []
-    for speed, title in SPEEDS.items():
-        made += operator_table(figures, arms, f"Advection, {title}: at equal steps", f"{speed}.steps", COLUMNS)
-        heading = f"Advection, {title}: trained as long as the most waves' steps take"
-        made += operator_table(figures, arms, heading, f"{speed}.time", COLUMNS)
+    for problem, title in PROBLEMS.items():
+        made += operator_table(figures, arms, f"{title}: at equal steps", f"{problem}.steps", COLUMNS)
+        heading = f"{title}: trained as long as the steps of four waves take"
+        made += operator_table(figures, arms, heading, f"{problem}.time", COLUMNS)
     return made
 
 
