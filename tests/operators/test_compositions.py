@@ -2,6 +2,7 @@
 
 import functools
 
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -38,8 +39,8 @@ def test_a_refiner_around_a_network_of_another_paper(name, tmp_path):
     np.testing.assert_array_equal(one, same)
     assert np.abs(one - other).max() > 0
     # Two levels, K + 1: the answer of the network depends on which one it is told.
-    guess = jnp.zeros((2, 16))
-    answers = [refiner.network(guess, cond=refiner.embedding(jnp.zeros(()) + k)) for k in (0, 1)]
+    levels = eqx.filter_vmap(lambda k: refiner.network(jnp.zeros((2, 16)), cond=refiner.embedding(k)))
+    answers = eqx.filter_jit(levels)(jnp.arange(2.0))
     assert float(jnp.abs(answers[0] - answers[1]).max()) > 0
     save(tmp_path / "refined", model.model_)
     model.model_ = load(tmp_path / "refined")
