@@ -53,8 +53,8 @@ SIZES = {
         "test": 3, "steps": 3, "networks": TINY, "equal_time": [],
     },
     Preset.QUICK: {
-        "problems": {"fast": QUICK}, "resolution": 32, "frames": 11, "pool": 80, "train": 60, "test": 20, "steps": 300,
-        "networks": SMALL, "equal_time": BASELINES,
+        "problems": {"fast": QUICK}, "resolution": 32, "frames": 11, "pool": 80, "train": 60, "test": 20, "steps": 240,
+        "networks": SMALL, "equal_time": ["fno"],
     },
     Preset.STANDARD: {
         "problems": {"fast": STANDARD, **FEW}, "resolution": 32, "frames": 11, "pool": 250, "train": 200, "test": 40,
