@@ -99,7 +99,7 @@ def initialisation(settings: dict[str, Any], seed: int) -> dict[str, Any]:
     from cadlag.linalg import NTKMethod, empirical_ntk
 
     data_key, key = jax.random.split(jax.random.key(seed))
-    x, _ = circle(jax.random.uniform(data_key, (settings["points"],), jnp.float64, -jnp.pi, jnp.pi))
+    x, _ = circle(jax.random.uniform(data_key, (settings["kernel_points"],), jnp.float64, -jnp.pi, jnp.pi))
     limit = network_kernels(shallow(), x).ntk
 
     def one(k: Any, width: int) -> Any:

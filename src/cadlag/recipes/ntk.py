@@ -53,8 +53,10 @@ class NTKRecipe(AbstractRecipe):
         return {
             "widths": [128, 256, 512, 1024, 2048, 4096],
             "kernel_widths": [128, 512, 2048, 8192],
-            "points": 20,
-            "steps": 500,
+            # The paper trains on four points of the circle for a thousand steps of rate one.
+            "points": 4,
+            "kernel_points": 20,
+            "steps": 1000,
             "rate": 1.0,
             "train": 1000,
             "test": 797,
