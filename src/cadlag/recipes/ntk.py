@@ -25,9 +25,9 @@ ARMS = (
 SIZES = {
     Preset.SMOKE: {"widths": [32, 128], "kernel_widths": [32, 128], "nets": 2, "steps": 50, "train": 100, "test": 100,
                    "depths": [1, 3], "noisy": 40, "noisy_width": 64, "noisy_steps": 40},
-    Preset.QUICK: {"nets": 8},
-    Preset.STANDARD: {"nets": 24, "noisy_width": 4096},
-    Preset.GPU: {"nets": 48, "noisy_width": 16384},
+    Preset.QUICK: {"nets": 24},
+    Preset.STANDARD: {"nets": 96, "noisy_width": 4096},
+    Preset.GPU: {"nets": 192, "noisy_width": 16384},
 }  # fmt: skip
 
 
