@@ -5,7 +5,7 @@ import numpy as np
 # Hidden layers, digits, and for images whether they are pooled.
 TASKS = {
     "dense-1000": {"layers": 5, "points": 1000},
-    "dense-2000": {"layers": 5, "points": 2000},
+    "dense-1797": {"layers": 5, "points": 1797},
     "conv-flat": {"layers": 4, "points": 500, "pool": False},
     "conv-pool": {"layers": 3, "points": 40, "pool": True},
     "empirical": {"layers": 2, "points": 60, "width": 32, "outputs": 10},

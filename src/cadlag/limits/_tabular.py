@@ -77,7 +77,8 @@ class KernelEstimator(Estimator):
         if labels.ndim == 2 and labels.shape[1] == 1:
             from sklearn.exceptions import DataConversionWarning
 
-            warnings.warn("y is a column; expected shape (n,), so y.ravel() is taken.", DataConversionWarning, 2)
+            text = "A column-vector y was passed when a 1d array was expected; y.ravel() is taken."
+            warnings.warn(text, DataConversionWarning, 2)
         elif labels.ndim != 1:
             raise ValueError(f"y has shape {labels.shape}; expected one class for each row, (n,).")
         self.classes_, codes = np.unique(labels.reshape(-1), return_inverse=True)
