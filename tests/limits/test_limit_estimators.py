@@ -239,5 +239,5 @@ def test_scikit_learn_s_checks(estimator):
     assert len(found) > 40
     failed = {r["check_name"]: str(r["exception"]) for r in found if r["status"] == "failed"}
     # The tests' own checks of signatures refuse settings of a wrong kind in the constructor, which users do not have.
-    failed.pop("check_do_not_raise_errors_in_init_or_set_param", None)
+    failed.pop("check_do_not_raise_errors_in_init_or_set_params", None)
     assert failed == {}
