@@ -25,6 +25,7 @@ _ROOMS = (
     "generate",
     "operators",
     "physics",
+    "limits",
     "recipes",
     "report",
 )

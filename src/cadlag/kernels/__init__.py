@@ -1,4 +1,6 @@
-"""Covariance functions: stationary kernels with closed-form derivatives, spectral mixtures, products over axes."""
+"""Covariance functions: stationary kernels with closed-form derivatives, spectral mixtures, products over axes; maps
+between Gram matrices, which compose to the kernels of infinitely wide networks.
+"""
 
 from cadlag.kernels._algebra import Product as Product
 from cadlag.kernels._algebra import Scaled as Scaled
@@ -7,6 +9,37 @@ from cadlag.kernels._algebra import StationaryScaled as StationaryScaled
 from cadlag.kernels._algebra import StationarySum as StationarySum
 from cadlag.kernels._algebra import Sum as Sum
 from cadlag.kernels._expansion import KernelExpansion as KernelExpansion
+from cadlag.kernels._gram import AbstractGramMap as AbstractGramMap
+from cadlag.kernels._gram import Gram as Gram
+from cadlag.kernels._gram import input_gram as input_gram
+from cadlag.kernels._gram_finite import finite_network as finite_network
+from cadlag.kernels._gram_kernel import NNGP as NNGP
+from cadlag.kernels._gram_kernel import NTK as NTK
+from cadlag.kernels._gram_kernel import NetworkKernels as NetworkKernels
+from cadlag.kernels._gram_kernel import network_kernels as network_kernels
+from cadlag.kernels._gram_layers import Add as Add
+from cadlag.kernels._gram_layers import Conv as Conv
+from cadlag.kernels._gram_layers import Dense as Dense
+from cadlag.kernels._gram_layers import Padding as Padding
+from cadlag.kernels._gram_layers import Serial as Serial
+from cadlag.kernels._gram_networks import ScaledConv as ScaledConv
+from cadlag.kernels._gram_networks import ScaledLinear as ScaledLinear
+from cadlag.kernels._gram_networks import standard as standard
+from cadlag.kernels._gram_networks import standard_rates as standard_rates
+from cadlag.kernels._gram_nonlinear import GELU as GELU
+from cadlag.kernels._gram_nonlinear import AbstractNonlinearity as AbstractNonlinearity
+from cadlag.kernels._gram_nonlinear import Erf as Erf
+from cadlag.kernels._gram_nonlinear import LeakyReLU as LeakyReLU
+from cadlag.kernels._gram_nonlinear import Polynomial as Polynomial
+from cadlag.kernels._gram_nonlinear import ReLU as ReLU
+from cadlag.kernels._gram_nonlinear import Sine as Sine
+from cadlag.kernels._gram_quadrature import Elementwise as Elementwise
+from cadlag.kernels._gram_shapes import AveragePool as AveragePool
+from cadlag.kernels._gram_shapes import Dropout as Dropout
+from cadlag.kernels._gram_shapes import Flatten as Flatten
+from cadlag.kernels._gram_shapes import Identity as Identity
+from cadlag.kernels._gram_shapes import LayerNorm as LayerNorm
+from cadlag.kernels._gram_shapes import RMSNorm as RMSNorm
 from cadlag.kernels._kernel import AbstractKernel as AbstractKernel
 from cadlag.kernels._kernel import pairwise_gram as pairwise_gram
 from cadlag.kernels._mixtures import AbstractMixture as AbstractMixture

@@ -1,7 +1,6 @@
 """Cholesky factors that say what they had to add."""
 
-from typing import NamedTuple
-
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -9,7 +8,7 @@ from jaxtyping import Array, Float
 from cadlag.linalg._kronecker import check_square
 
 
-class Cholesky(NamedTuple):
+class Cholesky(eqx.Module):
     """L with L Lᵀ = A + jitter I."""
 
     factor: Float[Array, "n n"]

@@ -1,0 +1,152 @@
+"""`GaussianProcessRegressor`: exact regression with any kernel, its parameters found by maximum likelihood.
+
+log p(y | X) = -yᵀ(K + noise)⁻¹y / 2 - log det(K + noise) / 2 - n log(2 pi) / 2, one Cholesky factor of n³ / 3
+operations (Rasmussen and Williams, 2006, algorithm 2.1).
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array
+
+from cadlag.kernels import AbstractKernel, Separable, SquaredExponential
+from cadlag.limits._process import GaussianProcess, condition, log_marginal_likelihood
+from cadlag.limits._tabular import KernelEstimator, r_squared
+from cadlag.train import enable_x64
+
+# Noise below this share of the target's variance is not resolved by a Cholesky factor.
+_LEAST_NOISE = 1e-8
+
+
+class GaussianProcessRegressor(KernelEstimator):
+    """Gaussian-process regression on standardised targets, in double precision.
+
+    **Arguments:**
+
+    - `kernel`: any kernel, where fitting starts; by default a squared exponential with a length for each column, times
+      a variance. Its floating-point arrays are learnt, plain numbers are kept.
+    - `noise`: variance of the noise at the start, as a share of the targets' variance.
+    - `learn`: whether kernel and noise are learnt; `steps`: of L-BFGS at most.
+    - `standardise`: scale columns of X (or all pixels of images alike) to mean 0 and deviation 1.
+    - `seed`: of `sample`.
+    """
+
+    _estimator_type, _multi_output = "regressor", True
+
+    def __init__(
+        self,
+        kernel: Any = None,
+        *,
+        noise: float = 1e-2,
+        learn: bool = True,
+        steps: int = 200,
+        standardise: bool = True,
+        seed: int = 0,
+    ):
+        self.kernel, self.noise, self.learn, self.steps = kernel, noise, learn, steps
+        self.standardise, self.seed = standardise, seed
+
+    def fit(self, X: Any, y: Any = None) -> "GaussianProcessRegressor":
+        """Learn kernel and noise, condition on the data; sets `model_`, `log_marginal_likelihood_`, `jitter_`.
+
+        **Raises:** ValueError for shapes that do not fit, values that are not finite, a noise that is not positive
+        while it is learnt.
+        """
+        if self.learn and not self.noise > 0:
+            raise ValueError(f"noise={self.noise} is to be learnt, so it must be positive; or pass learn=False.")
+        with enable_x64():
+            targets = self._fit_targets(y)
+            inputs = self._fit_inputs(X, len(targets))
+            kernel, noise = self._start(inputs), jnp.asarray(self.noise, float)
+            if self.learn:
+                kernel, noise = maximise_likelihood(kernel, noise, inputs, targets, self.steps)
+            self.model_ = condition(kernel, inputs, targets, noise=noise)
+            value = log_marginal_likelihood(kernel, inputs, targets, noise=noise)
+            # In the targets' own unit, as densities are.
+            scale = len(targets) * np.sum(np.log(self.scale_))
+            self.log_marginal_likelihood_ = float(value) - float(scale)
+            self.jitter_ = float(self.model_.cholesky.jitter)
+        self.noise_std_ = float(np.sqrt(noise)) * self.scale_
+        return self
+
+    def predict(self, X: Any, *, return_std: bool = False) -> Any:
+        """Posterior mean (n,) or (n, outputs), with `return_std` also the deviation of f, without noise."""
+        with enable_x64():
+            inputs = self._inputs(X)
+            mean = self._unscaled(_mean(self.model_, inputs))
+            return (mean, self._deviation(_variance(self.model_, inputs))) if return_std else mean
+
+    def sample(self, X: Any, n: int = 1) -> np.ndarray:
+        """`n` joint draws of f at X, (n, points) or (n, points, outputs)."""
+        if n < 1:
+            raise ValueError(f"n={n} of sample: expected at least one draw.")
+        with enable_x64():
+            inputs = self._inputs(X)
+            draws = jax.vmap(lambda k: self.model_.sample(inputs, key=k))(jr.split(jr.key(self.seed), n))
+            return self._unscaled(draws)
+
+    def score(self, X: Any, y: Any) -> float:
+        """Coefficient of determination R² (mean over outputs)."""
+        return r_squared(y, self.predict(X))
+
+    def _start(self, inputs: Array) -> AbstractKernel:
+        if self.kernel is not None:
+            if not isinstance(self.kernel, AbstractKernel):
+                raise TypeError(f"kernel is a {type(self.kernel).__name__}; expected a kernel, such as NNGP(...).")
+            return self.kernel
+        if inputs.ndim != 2:
+            raise ValueError("The default kernel takes columns; pass kernel=NNGP(...) or another one for images.")
+        columns = inputs.shape[1]
+        return 1.0 * Separable(tuple(SquaredExponential(float(np.sqrt(columns))) for _ in range(columns)))
+
+
+@eqx.filter_jit
+def _mean(model: GaussianProcess, x: Array) -> Array:
+    return model.mean(x)
+
+
+@eqx.filter_jit
+def _variance(model: GaussianProcess, x: Array) -> Array:
+    return model.variance(x)
+
+
+def maximise_likelihood(
+    kernel: AbstractKernel, noise: Array, x: Array, y: Array, steps: int = 200
+) -> tuple[AbstractKernel, Array]:
+    """Kernel and noise of greatest marginal likelihood, by L-BFGS from where they are; one local maximum of several.
+
+    The kernel's floating-point arrays are learnt, and the logarithm of the noise above a floor.
+    """
+    params, rest = eqx.partition(kernel, eqx.is_inexact_array)
+    start, unravel = ravel_pytree((params, jnp.log(noise)))
+
+    def unpack(flat: Array) -> tuple[AbstractKernel, Array]:
+        found, log_noise = unravel(flat)
+        return eqx.combine(found, rest), jnp.exp(log_noise) + _LEAST_NOISE
+
+    @jax.jit
+    def loss(flat: Array) -> Array:
+        found, variance = unpack(flat)
+        return -log_marginal_likelihood(found, x, y, noise=variance) / y.size
+
+    return unpack(_minimise(jax.value_and_grad(loss), start, steps))
+
+
+def _minimise(value_and_grad: Callable, start: Array, steps: int) -> Array:
+    from scipy.optimize import minimize
+
+    def on_host(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        value, slope = value_and_grad(jnp.asarray(flat))
+        # Where the matrix has no Cholesky factor the line search shall turn back.
+        if not np.isfinite(value):
+            return 1e10, np.zeros_like(flat)
+        return float(value), np.nan_to_num(np.asarray(slope, float))
+
+    found = minimize(on_host, np.asarray(start), jac=True, method="L-BFGS-B", options={"maxiter": steps})
+    return jnp.asarray(found.x)
