@@ -246,7 +246,30 @@ OPERATORS = (
     ),
 )
 
+
+def kernels(task: str, title: str) -> Race:
+    """Both kernels of all pairs in float32; an empirical kernel by the best of each side's ways."""
+    of = {"task": task}
+    ours, theirs = (of,), (of,)
+    if task == "empirical":
+        ours = tuple({**of, "method": m} for m in ("contraction", "structured"))
+        ways = ("JACOBIAN_CONTRACTION", "NTK_VECTOR_PRODUCTS", "STRUCTURED_DERIVATIVES")
+        theirs = tuple({**of, "method": m} for m in ways)
+    rows = (
+        Row("cadlag", "cadlag_kernel", variants=ours),
+        Row("neural-tangents", "nt_kernel", variants=theirs, elsewhere=True, required=1.0),
+    )
+    return Race(task, title, rows)
+
+
 TABLES = {
+    "kernels": (
+        kernels("dense-1000", "NNGP and NTK of a dense ReLU network, five hidden layers, 1,000 digits"),
+        kernels("dense-1797", "NNGP and NTK of a dense ReLU network, five hidden layers, all 1,797 digits"),
+        kernels("conv-flat", "NNGP and NTK of four convolutions and a flattening, 500 digits"),
+        kernels("conv-pool", "NNGP and NTK of three convolutions and a global mean, 40 digits"),
+        kernels("empirical", "Empirical NTK of a network of two convolutions, width 32, ten outputs, 60 digits"),
+    ),
     "operators": OPERATORS,
     "simulators": (
         simulation("ks", "Kuramoto-Sivashinsky: 16 states of 128 points, length 64, 200 steps of 0.05"),

@@ -30,9 +30,9 @@ jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
 def forget():
     """Compiled programs go after the file that brings them to too many: a process may not map more than some 65,000
     pieces of memory, each program maps several, and the compiler ends in a segmentation fault once they are used up.
-    Until then files share them: most small ones, of a single operation, are the same everywhere."""
+    Until then (some 2 GB) files share them: most small ones, of a single operation, are the same everywhere."""
     yield
-    if mapped() > 15_000:
+    if mapped() > 8_000:
         jax.clear_caches()
         gc.collect()
 

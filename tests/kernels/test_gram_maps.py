@@ -37,6 +37,7 @@ from cadlag.kernels import (
     standard,
     standard_rates,
 )
+from cadlag.kernels._angle import angle
 from cadlag.linalg import safe_cholesky
 
 CIRCLE = np.array([[1, 0], [0.5, math.sqrt(3) / 2], [-1, 0]])
@@ -119,6 +120,18 @@ def test_slope_moment_is_the_derivative(name):
     np.testing.assert_allclose(f.moments(k11, k12, k22)[1], slope, rtol=2e-5 if name == "tanh" else 1e-12)
     for exact, limit in zip(f.diagonal(k11), f.moments(k11, k11, k11), strict=True):
         np.testing.assert_allclose(exact, limit, rtol=1e-7)
+
+
+@pytest.mark.parametrize(("dtype", "roundings"), [(jnp.float64, 6), (jnp.float32, 6)])
+def test_angle_and_its_derivatives(dtype, roundings):
+    theta = np.concatenate([np.linspace(0, np.pi, 5001), np.pi / 8 * np.arange(9), [1e-9, np.pi - 1e-7]])
+    y, x = (jnp.asarray(a, dtype) for a in (np.maximum(np.sin(theta), 0), np.cos(theta)))
+    expected = np.arctan2(np.asarray(y, np.float64), np.asarray(x, np.float64))
+    assert float(jnp.max(jnp.abs(angle(y, x) - expected.astype(dtype)))) < roundings * float(jnp.finfo(dtype).eps)
+    slopes = jax.vmap(jax.grad(angle, (0, 1)))(y, x)
+    for slope, exact in zip(slopes, (np.cos(theta), -np.sin(theta)), strict=True):
+        np.testing.assert_allclose(slope, exact, atol=1e-6 if dtype == jnp.float32 else 1e-14)
+    assert bool(jnp.isnan(angle(jnp.asarray(jnp.nan, dtype), jnp.asarray(1.0, dtype))))
 
 
 def test_quadrature_converges_as_it_says():

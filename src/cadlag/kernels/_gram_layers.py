@@ -2,6 +2,7 @@
 
 import dataclasses
 import enum
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,8 @@ from cadlag.kernels._gram import AbstractGramMap, Gram
 from cadlag.kernels._gram_networks import Branches, Chain, ScaledConv, ScaledLinear, scaled_conv, scaled_linear
 
 Number = float | int | Float[Array, ""]
+# Up to so many positions a mean over a filter is a product of matrices, beyond a sum of shifted copies.
+_SMALL = 256
 
 
 class Padding(enum.Enum):
@@ -123,12 +126,35 @@ class Conv(AbstractGramMap):
             raise ValueError(f"Conv: a filter {self.filter} is larger than the image {space}.")
 
     def _mean(self, k: Array, joint: bool) -> Array:
-        axes = len(self.filter)
-        for j, size in enumerate(self.filter):
+        axes, sizes = len(self.filter), k.shape[2 : 2 + len(self.filter)]
+        if not joint and math.prod(sizes) <= _SMALL:
+            return self._by_matrix(k, tuple(range(2, 2 + axes)), tuple(range(axes)))
+        for j, size in enumerate(sizes):
             places = (2 + j, 2 + axes + j) if joint else (2 + j,)
-            k = sum((self._shifted(k, places, d, size) for d in range(1, size)), self._shifted(k, places, 0, size))
-            k = k / size
+            small = joint and size**2 <= _SMALL
+            k = self._by_matrix(k, places, (j,)) if small else self._by_shifts(k, places, self.filter[j])
         return k
+
+    def _by_matrix(self, k: Array, places: tuple[int, ...], axes: tuple[int, ...]) -> Array:
+        """The mean over one or more axes of the filter as a product of matrices, fast where positions are few."""
+        sizes = [k.shape[p] for p in places]
+        matrix = jnp.eye(math.prod(sizes), dtype=k.dtype).reshape(1, -1, *sizes)
+        if len(axes) == len(places):
+            for place, j in enumerate(axes, start=2):
+                matrix = self._by_shifts(matrix, (place,), self.filter[j])
+        else:
+            matrix = self._by_shifts(matrix, (2, 3), self.filter[axes[0]])
+        last = tuple(range(-len(places), 0))
+        moved = jnp.moveaxis(k, places, last)
+        flat = moved.reshape(*moved.shape[: -len(places)], -1)
+        out = jnp.matmul(flat, matrix[0].reshape(len(matrix[0]), -1), precision="highest")
+        return jnp.moveaxis(out.reshape(*out.shape[:-1], *matrix.shape[2:]), last, places)
+
+    def _by_shifts(self, k: Array, places: tuple[int, ...], size: int) -> Array:
+        """The mean over one axis of the filter, along these places at once."""
+        return (
+            sum((self._shifted(k, places, d, size) for d in range(1, size)), self._shifted(k, places, 0, size)) / size
+        )
 
     def _shifted(self, k: Array, places: tuple[int, ...], shift: int, size: int) -> Array:
         """The values that stand `shift` - size // 2 further along, at the positions of the output."""

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from cadlag.kernels._angle import angle
 from cadlag.kernels._gram import AbstractGramMap, Gram
 from cadlag.kernels._gram_networks import Pointwise
 from cadlag.kernels._gram_shapes import first, second
@@ -139,10 +140,10 @@ class LeakyReLU(AbstractNonlinearity):
 
 def _rectified(slope: float | int, k11: Array, k12: Array, k22: Array) -> Moments:
     s, c, root = correlation(k11, k12, k22)
-    # atan2 keeps the precision that arccos loses near ±1; without variance the angle is taken as a right one.
-    angle = jnp.arctan2(jnp.where(s == 0, 1, root), jnp.where(s == 0, 0, c))
+    # From both coordinates, which keeps the precision that arccos loses near ±1; a right one without variance.
+    theta = angle(jnp.where(s == 0, 1, root), jnp.where(s == 0, 0, c))
     gap = (1 - slope) ** 2 / (2 * math.pi)
-    derivative = (1 + slope**2) / 2 - gap * angle
+    derivative = (1 + slope**2) / 2 - gap * theta
     return gap * s * root + derivative * s * c, derivative
 
 

@@ -58,7 +58,7 @@ class GaussianProcess(eqx.Module):
 
 
 def condition(
-    kernel: AbstractKernel, x: Float[Array, "n ..."], y: Float[Array, "n outputs"], *, noise: Number = 0.0
+    kernel: AbstractKernel, x: Float[Array, "n ..."], y: Float[Array, "k outputs"], *, noise: Number = 0.0
 ) -> GaussianProcess:
     """The process given y at x.
 
@@ -76,7 +76,7 @@ def condition(
 
 
 def log_marginal_likelihood(
-    kernel: AbstractKernel, x: Float[Array, "n ..."], y: Float[Array, "n outputs"], *, noise: Number = 0.0
+    kernel: AbstractKernel, x: Float[Array, "n ..."], y: Float[Array, "k outputs"], *, noise: Number = 0.0
 ) -> Float[Array, ""]:
     """log N(y; 0, k(x, x) + noise I), summed over outputs, in nats; differentiable in kernel and noise."""
     check_pairs("log_marginal_likelihood", x, y)

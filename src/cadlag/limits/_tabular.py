@@ -1,5 +1,6 @@
 """What the estimators of this wing share: inputs checked and scaled, targets in their own unit and back."""
 
+import warnings
 from typing import Any
 
 import jax.numpy as jnp
@@ -73,6 +74,13 @@ class KernelEstimator(Estimator):
             raise ValueError("y holds NaN or infinite values; leave those rows out.")
         if labels.dtype.kind == "f" and np.any(labels != np.round(labels)):
             raise ValueError("Unknown label type: continuous. y holds real targets; use a regressor.")
+        if labels.ndim == 2 and labels.shape[1] == 1:
+            from sklearn.exceptions import DataConversionWarning
+
+            text = "A column-vector y was passed when a 1d array was expected; y.ravel() is taken."
+            warnings.warn(text, DataConversionWarning, 2)
+        elif labels.ndim != 1:
+            raise ValueError(f"y has shape {labels.shape}; expected one class for each row, (n,).")
         self.classes_, codes = np.unique(labels.reshape(-1), return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(f"y holds one class only, {self.classes_.tolist()}; a classifier needs at least two.")

@@ -37,7 +37,7 @@ class GaussianProcessRegressor(KernelEstimator):
     - `seed`: of `sample`.
     """
 
-    _estimator_type = "regressor"
+    _estimator_type, _multi_output = "regressor", True
 
     def __init__(
         self,

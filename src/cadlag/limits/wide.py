@@ -38,7 +38,7 @@ class WideNetworkRegressor(KernelEstimator):
     - `seed`: of `sample`.
     """
 
-    _estimator_type = "regressor"
+    _estimator_type, _multi_output = "regressor", True
 
     def __init__(
         self,

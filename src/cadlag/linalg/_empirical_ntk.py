@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from cadlag.linalg._structured_ntk import layer_products, rows, take_apart
+from cadlag.linalg._structured_ntk import Rows, layer_products, rows, take_apart
 from cadlag.linalg._tiles import cut, map_tiles
 
 # Bytes, where no budget is given.
@@ -150,10 +150,15 @@ def _contracted(
     def jacobian(points: Array) -> Any:
         return jax.vmap(lambda a: jax.jacrev(lambda p: f(p, a).reshape(-1))(params))(points)
 
-    def one(a: Array, b: Array, same: Array | None) -> Array:
-        return _contract(jacobian(a), jacobian(b), trace)
+    return _tiled(jacobian, lambda a, b: _contract(a, b, trace), x, z, block)
 
-    return map_tiles(one, x, z, block)
+
+def _tiled(rows: Callable, contract: Callable, x: Array, z: Array | None, block: int) -> Array:
+    """`contract` of the derivatives at two blocks; made once where one block is all."""
+    if z is None and block >= len(x):
+        both = rows(x)
+        return contract(both, both)
+    return map_tiles(lambda a, b, same: contract(rows(a), rows(b)), x, z, block)
 
 
 def _structured(
@@ -166,11 +171,10 @@ def _structured(
         raise _too_small(memory, each, "raise it, or use NTKMethod.products, which holds no Jacobian")
     block = min(memory // each, max(len(x), 0 if z is None else len(z)))
 
-    def one(a: Array, b: Array, same: Array | None) -> Array:
-        left, right = rows(layers, a), rows(layers, b)
+    def contract(left: Rows, right: Rows) -> Array:
         return layer_products(layers, left, right, trace) + _contract(left.other, right.other, trace)
 
-    return map_tiles(one, x, z, block)
+    return _tiled(lambda points: rows(layers, points), contract, x, z, block)
 
 
 def _contract(left: Any, right: Any, trace: bool) -> Any:

@@ -78,7 +78,7 @@ def training(settings: dict[str, Any], seed: int) -> dict[str, Any]:
     found = {}
     for width, k in zip(settings["widths"], jax.random.split(key, len(settings["widths"])), strict=True):
         keys = jax.random.split(k, settings["nets"])
-        each = jax.jit(lambda ks, w=width: jax.lax.map(lambda q: one(q, w), ks))(keys)
+        each = jax.jit(jax.vmap(lambda q, w=width: one(q, w)))(keys)
         found[str(width)] = dict(zip(("rms", "largest", "drift"), [float(jnp.mean(a)) for a in each], strict=True))
     rms, largest, drift = ([f[name] for f in found.values()] for name in ("rms", "largest", "drift"))
     return {
@@ -99,7 +99,7 @@ def initialisation(settings: dict[str, Any], seed: int) -> dict[str, Any]:
     from cadlag.linalg import NTKMethod, empirical_ntk
 
     data_key, key = jax.random.split(jax.random.key(seed))
-    x, _ = circle(jax.random.uniform(data_key, (settings["points"],), jnp.float64, -jnp.pi, jnp.pi))
+    x, _ = circle(jax.random.uniform(data_key, (settings["kernel_points"],), jnp.float64, -jnp.pi, jnp.pi))
     limit = network_kernels(shallow(), x).ntk
 
     def one(k: Any, width: int) -> Any:
@@ -108,7 +108,7 @@ def initialisation(settings: dict[str, Any], seed: int) -> dict[str, Any]:
 
     errors = {}
     for width, k in zip(settings["kernel_widths"], jax.random.split(key, len(settings["kernel_widths"])), strict=True):
-        keys = jax.random.split(k, 3 * settings["nets"])
+        keys = jax.random.split(k, settings["nets"])
         each = jax.jit(lambda ks, w=width: jax.lax.map(lambda q: one(q, w), ks))(keys)
         errors[str(width)] = float(jnp.mean(each))
     slope = np.polyfit(np.log(settings["kernel_widths"]), np.log(list(errors.values())), 1)[0]

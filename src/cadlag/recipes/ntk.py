@@ -25,9 +25,9 @@ ARMS = (
 SIZES = {
     Preset.SMOKE: {"widths": [32, 128], "kernel_widths": [32, 128], "nets": 2, "steps": 50, "train": 100, "test": 100,
                    "depths": [1, 3], "noisy": 40, "noisy_width": 64, "noisy_steps": 40},
-    Preset.QUICK: {"nets": 8},
-    Preset.STANDARD: {"nets": 24, "noisy_width": 4096},
-    Preset.GPU: {"nets": 48, "noisy_width": 16384},
+    Preset.QUICK: {"nets": 24},
+    Preset.STANDARD: {"nets": 96, "noisy_width": 4096},
+    Preset.GPU: {"nets": 192, "noisy_width": 16384},
 }  # fmt: skip
 
 
@@ -53,8 +53,10 @@ class NTKRecipe(AbstractRecipe):
         return {
             "widths": [128, 256, 512, 1024, 2048, 4096],
             "kernel_widths": [128, 512, 2048, 8192],
-            "points": 20,
-            "steps": 500,
+            # The paper trains on four points of the circle for a thousand steps of rate one.
+            "points": 4,
+            "kernel_points": 20,
+            "steps": 1000,
             "rate": 1.0,
             "train": 1000,
             "test": 797,

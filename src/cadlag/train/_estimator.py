@@ -58,7 +58,9 @@ class Estimator:
         from sklearn.utils import InputTags, Tags, TargetTags
 
         kind = getattr(self, "_estimator_type", None)
-        tags = Tags(estimator_type=kind, target_tags=TargetTags(required=False), input_tags=InputTags())
+        # A wing's estimator that takes several targets at once says so with `_multi_output`.
+        target = TargetTags(required=False, multi_output=getattr(self, "_multi_output", False))
+        tags = Tags(estimator_type=kind, target_tags=target, input_tags=InputTags())
         if kind == "classifier":
             from sklearn.utils import ClassifierTags
 
