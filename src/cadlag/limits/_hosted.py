@@ -12,6 +12,9 @@ from jaxtyping import Array, Float
 
 from cadlag.kernels import AbstractKernel, Separable, SquaredExponential
 
+LEAST_NOISE = 1e-8
+"""Noise below this share of the target's variance is not resolved by a Cholesky factor."""
+
 
 def maximise(objective: Callable[..., Float[Array, ""]], unknowns: Any, steps: int, *data: Any) -> Any:
     """The unknowns of a local maximum of `objective(unknowns, *data)`, after at most `steps` iterations; its floating

@@ -4,7 +4,6 @@ log p(y | X) = -yᵀ(K + noise)⁻¹y / 2 - log det(K + noise) / 2 - n log(2 pi)
 operations (Rasmussen and Williams, 2006, algorithm 2.1).
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -12,16 +11,13 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from jax.flatten_util import ravel_pytree
 from jaxtyping import Array
 
-from cadlag.kernels import AbstractKernel, Separable, SquaredExponential
+from cadlag.kernels import AbstractKernel
+from cadlag.limits._hosted import LEAST_NOISE, maximise, starting_kernel
 from cadlag.limits._process import GaussianProcess, condition, log_marginal_likelihood
 from cadlag.limits._tabular import KernelEstimator, r_squared
 from cadlag.train import enable_x64
-
-# Noise below this share of the target's variance is not resolved by a Cholesky factor.
-_LEAST_NOISE = 1e-8
 
 
 class GaussianProcessRegressor(KernelEstimator):
@@ -63,7 +59,7 @@ class GaussianProcessRegressor(KernelEstimator):
         with enable_x64():
             targets = self._fit_targets(y)
             inputs = self._fit_inputs(X, len(targets))
-            kernel, noise = self._start(inputs), jnp.asarray(self.noise, float)
+            kernel, noise = starting_kernel(self.kernel, inputs), jnp.asarray(self.noise, float)
             if self.learn:
                 kernel, noise = maximise_likelihood(kernel, noise, inputs, targets, self.steps)
             self.model_ = condition(kernel, inputs, targets, noise=noise)
@@ -95,16 +91,6 @@ class GaussianProcessRegressor(KernelEstimator):
         """Coefficient of determination R² (mean over outputs)."""
         return r_squared(y, self.predict(X))
 
-    def _start(self, inputs: Array) -> AbstractKernel:
-        if self.kernel is not None:
-            if not isinstance(self.kernel, AbstractKernel):
-                raise TypeError(f"kernel is a {type(self.kernel).__name__}; expected a kernel, such as NNGP(...).")
-            return self.kernel
-        if inputs.ndim != 2:
-            raise ValueError("The default kernel takes columns; pass kernel=NNGP(...) or another one for images.")
-        columns = inputs.shape[1]
-        return 1.0 * Separable(tuple(SquaredExponential(float(np.sqrt(columns))) for _ in range(columns)))
-
 
 @eqx.filter_jit
 def _mean(model: GaussianProcess, x: Array) -> Array:
@@ -123,30 +109,11 @@ def maximise_likelihood(
 
     The kernel's floating-point arrays are learnt, and the logarithm of the noise above a floor.
     """
-    params, rest = eqx.partition(kernel, eqx.is_inexact_array)
-    start, unravel = ravel_pytree((params, jnp.log(noise)))
-
-    def unpack(flat: Array) -> tuple[AbstractKernel, Array]:
-        found, log_noise = unravel(flat)
-        return eqx.combine(found, rest), jnp.exp(log_noise) + _LEAST_NOISE
-
-    @jax.jit
-    def loss(flat: Array) -> Array:
-        found, variance = unpack(flat)
-        return -log_marginal_likelihood(found, x, y, noise=variance) / y.size
-
-    return unpack(_minimise(jax.value_and_grad(loss), start, steps))
+    kernel, log_noise = maximise(_objective, (kernel, jnp.log(noise)), steps, x, y)
+    return kernel, jnp.exp(log_noise) + LEAST_NOISE
 
 
-def _minimise(value_and_grad: Callable, start: Array, steps: int) -> Array:
-    from scipy.optimize import minimize
-
-    def on_host(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        value, slope = value_and_grad(jnp.asarray(flat))
-        # Where the matrix has no Cholesky factor the line search shall turn back.
-        if not np.isfinite(value):
-            return 1e10, np.zeros_like(flat)
-        return float(value), np.nan_to_num(np.asarray(slope, float))
-
-    found = minimize(on_host, np.asarray(start), jac=True, method="L-BFGS-B", options={"maxiter": steps})
-    return jnp.asarray(found.x)
+def _objective(unknowns: Any, x: Array, y: Array) -> Array:
+    """The log-likelihood for each value of y."""
+    kernel, log_noise = unknowns
+    return log_marginal_likelihood(kernel, x, y, noise=jnp.exp(log_noise) + LEAST_NOISE) / y.size

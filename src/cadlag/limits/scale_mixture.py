@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 
 from cadlag.distributions import AbstractDistribution, InverseGamma
 from cadlag.kernels import AbstractKernel
-from cadlag.limits._hosted import maximise, starting_kernel
+from cadlag.limits._hosted import LEAST_NOISE, maximise, starting_kernel
 from cadlag.limits._mixture_process import (
     ScaleMixtureProcess,
     condition_scale_mixture,
@@ -24,8 +24,6 @@ from cadlag.limits._mixture_process import (
 from cadlag.limits._tabular import KernelEstimator, r_squared
 from cadlag.train import enable_x64
 
-# Noise below this share of the target's variance is not resolved by a Cholesky factor.
-_LEAST_NOISE = 1e-8
 _LEAST_DEGREES, _MOST_DEGREES = 0.1, 1e6
 
 
@@ -157,7 +155,7 @@ class _Objective(eqx.Module):
 
     def __call__(self, unknowns: Any, x: Array, y: Array) -> Array:
         kernel, log_noise, learnt = unknowns
-        law, variance = _law(self.prior if learnt is None else learnt), jnp.exp(log_noise) + _LEAST_NOISE
+        law, variance = _law(self.prior if learnt is None else learnt), jnp.exp(log_noise) + LEAST_NOISE
         return scale_mixture_log_likelihood(kernel, law, x, y, noise=variance) / y.size
 
 
@@ -167,7 +165,7 @@ def _learn(
     """Kernel, prior and noise of greatest likelihood, from where they are; one local maximum of several."""
     start = (kernel, jnp.log(noise), prior if learn_prior else None)
     kernel, log_noise, learnt = maximise(_Objective(prior), start, steps, x, y)
-    return kernel, learnt if learn_prior else prior, jnp.exp(log_noise) + _LEAST_NOISE
+    return kernel, learnt if learn_prior else prior, jnp.exp(log_noise) + LEAST_NOISE
 
 
 @eqx.filter_jit
