@@ -15,6 +15,7 @@ from cadlag.limits._gram_triple import GramTriple as GramTriple
 from cadlag.limits._gram_triple import input_triple as input_triple
 from cadlag.limits._gram_triple import learnt as learnt
 from cadlag.limits._gram_triple import through as through
+from cadlag.limits._hosted import maximise as maximise
 from cadlag.limits._inducing import Inducing as Inducing
 from cadlag.limits._inducing import Triangle as Triangle
 from cadlag.limits._likelihood import AbstractLikelihood as AbstractLikelihood

@@ -13,7 +13,7 @@ def robust_process(kernel: Any, x: Any, y: Any, settings: dict[str, Any]) -> Any
     import numpy as np
 
     from cadlag.data import Affine
-    from cadlag.limits._hosted import maximise
+    from cadlag.limits import maximise
 
     inputs = Affine.fit(np.asarray(x))
     # The median and the quartiles, which outliers do not move, are the kinder unit for a robust model.
