@@ -40,6 +40,9 @@ def network_kernels(
     - `block`: how many points of x and of z are taken at once; by default as many as keep a covariance, with its axes
       of space, below four million entries. Symmetric matrices take the blocks on and above the diagonal alone.
 
+    Rows of x that lie on several devices (`jax.device_put` with a sharding of the first axis) give rows of both kernels
+    that stay there, where z is given and one block takes all.
+
     **Raises:** ValueError for shapes that do not fit, TypeError for dtypes that are not floating or differ.
     """
     _check(architecture, x, z)
