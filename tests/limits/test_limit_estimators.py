@@ -1,6 +1,8 @@
 """Gaussian-process regression against NumPy, SciPy and scikit-learn; the wing's estimators end to end."""
 
+import copy
 import math
+import pickle
 
 import jax
 import jax.numpy as jnp
@@ -228,6 +230,17 @@ def test_a_kernel_that_is_not_positive_definite_is_refused():
     x, y = curved()
     with pytest.raises(ValueError, match=r"has no Cholesky factor, even with .* added"):
         WideNetworkRegressor(Indefinite(), ridge=0).fit(x, y)
+
+
+@pytest.mark.parametrize("estimator", [WideNetworkRegressor(SMALL), GaussianProcessRegressor(steps=3)])
+def test_a_process_of_single_precision_reads_back_what_it_wrote(estimator, tmp_path):
+    x, y = curved()
+    with jax.enable_x64(False):
+        mean = estimator.fit(x, y).predict(x)
+        for back in (pickle.loads(pickle.dumps(estimator)), copy.deepcopy(estimator)):
+            np.testing.assert_array_equal(back.predict(x), mean)
+        estimator.save(tmp_path / "model")
+        np.testing.assert_array_equal(type(estimator).load(tmp_path / "model").predict(x), mean)
 
 
 @pytest.mark.parametrize(

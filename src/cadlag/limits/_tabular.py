@@ -1,14 +1,34 @@
 """What the estimators of this wing share: inputs checked and scaled, targets in their own unit and back."""
 
+import os
 import warnings
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
 from cadlag.data import Affine
-from cadlag.train import Estimator
+from cadlag.train import Estimator, enable_x64
+
+T = TypeVar("T", bound="KernelEstimator")
+
+
+class _Box:
+    """An array of JAX on its way through pickle."""
+
+    def __init__(self, values: np.ndarray) -> None:
+        self.values = values
+
+    def open(self) -> Array:
+        """The array, in its own precision within `enable_x64`."""
+        return jnp.asarray(self.values)
+
+
+def _is_array(a: Any) -> bool:
+    return isinstance(a, jax.Array) and not jnp.issubdtype(a.dtype, jax.dtypes.prng_key)
 
 
 class KernelEstimator(Estimator):
@@ -16,6 +36,21 @@ class KernelEstimator(Estimator):
 
     standardise: bool
     model_: Any
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For pickle and copies: arrays of JAX as boxes, since a process of single precision would halve them."""
+        return jax.tree.map(lambda a: _Box(np.asarray(a)) if _is_array(a) else a, vars(self))
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        with enable_x64():
+            opened = jax.tree.map(lambda a: a.open() if isinstance(a, _Box) else a, state)
+        vars(self).update(opened)
+
+    @classmethod
+    def load(cls: type[T], path: str | os.PathLike, parts: Mapping[str, Any] | None = None) -> T:
+        """As `Estimator.load`, in double precision."""
+        with enable_x64():
+            return super().load(path, parts)  # pyright: ignore[reportAttributeAccessIssue]
 
     def _fit_inputs(self, X: Any, count: int) -> Array:
         """Remember the scaling of the inputs and return them scaled."""

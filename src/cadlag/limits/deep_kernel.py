@@ -106,7 +106,7 @@ class DeepKernelMachineRegressor(_DeepKernelEstimator):
     - `seed`: of inducing points, batches and draws.
     """
 
-    _estimator_type = "regressor"
+    _estimator_type, _multi_output = "regressor", True
 
     def __init__(
         self,

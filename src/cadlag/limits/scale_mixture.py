@@ -54,7 +54,7 @@ class StudentTRegressor(KernelEstimator):
     - `seed`: of `sample`.
     """
 
-    _estimator_type = "regressor"
+    _estimator_type, _multi_output = "regressor", True
 
     def __init__(
         self,
