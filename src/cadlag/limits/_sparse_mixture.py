@@ -33,14 +33,18 @@ class SparseScaleMixture(eqx.Module):
     scale: InverseGamma | None
     prior: InverseGamma | None
 
-    def sample(self, x: Float[Array, "n ..."], draws: int, *, key: PRNGKeyArray) -> Float[Array, "draws n classes"]:
-        """Draws of the latent functions, right at each x on its own, with one scale a draw."""
+    def sample(
+        self, x: Float[Array, "n ..."], draws: int, *, common: bool = False, key: PRNGKeyArray
+    ) -> Float[Array, "draws n classes"]:
+        """Draws of the latent functions, right at each x on its own, with one scale a draw. `common`: the same noise at
+        all x, so that what is said of one does not depend on the others.
+        """
         cholesky = safe_cholesky(self.kernel.gram(self.z)).factor
         prior = jax.vmap(lambda a: self.kernel.gram(a[None])[0, 0])(x)
         mean, due, rest = self.inducing.conditional(whiten(cholesky, self.kernel.gram(self.z, x)), prior)
         scale_key, normal = jr.split(key)
         deviation = jnp.sqrt((due + rest[:, None])[None] * self._scales(draws, scale_key, mean)[:, None, None])
-        return mean[None] + deviation * jr.normal(normal, (draws, *mean.shape), mean.dtype)
+        return mean[None] + deviation * jr.normal(normal, (draws, 1 if common else len(x), mean.shape[1]), mean.dtype)
 
     def kl(self) -> Float[Array, ""]:
         """KL(q(u, v) ‖ p(u, v)) in nats."""
@@ -61,8 +65,8 @@ class SparseScaleMixture(eqx.Module):
     def log_probabilities(
         self, x: Float[Array, "n ..."], *, draws: int, key: PRNGKeyArray
     ) -> Float[Array, "n classes"]:
-        """log of the mean of softmax over draws."""
-        logs = jax.nn.log_softmax(self.sample(x, draws, key=key))
+        """log of the mean of softmax over draws, the same for all x."""
+        logs = jax.nn.log_softmax(self.sample(x, draws, common=True, key=key))
         return jax.nn.logsumexp(logs, axis=0) - jnp.log(jnp.asarray(draws, logs.dtype))
 
     def _scales(self, draws: int, key: PRNGKeyArray, like: Array) -> Float[Array, " draws"]:

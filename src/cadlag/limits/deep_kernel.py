@@ -226,6 +226,7 @@ class DeepKernelMachineClassifier(_DeepKernelEstimator):
 
     def predict(self, X: Any) -> np.ndarray:
         """The most probable class."""
+        self.check_is_fitted()
         return self.classes_[np.argmax(self.predict_proba(X), axis=1)]
 
     def score(self, X: Any, y: Any) -> float:
