@@ -73,6 +73,10 @@ class _DeepKernelEstimator(KernelEstimator):
             raise ValueError(f"X of {type(self).__name__} has shape {inputs.shape}; expected (n, features).")
         return inputs
 
+    def _latent(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
+        inputs = self._inputs(X)
+        return _latent(self.model_, inputs)
+
     def _check(self) -> None:
         check_counts(self, "inducing", "steps", "batch_size")
         if not self.nu > 0 or not 0 <= self.jitter < 1:
@@ -145,13 +149,13 @@ class DeepKernelMachineRegressor(_DeepKernelEstimator):
     def predict(self, X: Any, *, return_std: bool = False) -> Any:
         """Means (n,) or (n, outputs), with `return_std` also deviations of f, without noise."""
         with enable_x64():
-            mean, variance = _latent(self.model_, self._inputs(X))
+            mean, variance = self._latent(X)
         return (self._unscaled(mean), self._deviation(variance)) if return_std else self._unscaled(mean)
 
     def log_prob(self, X: Any, y: Any) -> np.ndarray:
         """Log-densities of new targets, noise included, each row on its own, (n,), in nats."""
         with enable_x64():
-            mean, variance = _latent(self.model_, self._inputs(X))
+            mean, variance = self._latent(X)
             targets = (np.asarray(y, float).reshape(len(mean), -1) - self.center_) / self.scale_
             if targets.shape != mean.shape:
                 raise ValueError(f"y has shape {np.shape(y)} for predictions {mean.shape}; expected the same rows.")
@@ -218,7 +222,7 @@ class DeepKernelMachineClassifier(_DeepKernelEstimator):
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probabilities of the classes, (n, classes), means of softmax over draws."""
         with enable_x64():
-            mean, variance = _latent(self.model_, self._inputs(X))
+            mean, variance = self._latent(X)
             key = jr.fold_in(jr.key(self.seed), 1)
             blocks = padded_blocks(jnp.concatenate([jnp.asarray(mean), jnp.asarray(variance)[:, None]], axis=1))
             parts = [np.asarray(_probabilities(both[:, :-1], both[:, -1], key))[:n] for both, n in blocks]
