@@ -1,7 +1,6 @@
 """What the page of `deep-kernel-machine` shows."""
 
-import statistics
-
+from cadlag.recipes._curve import mean_and_error
 from cadlag.recipes._picture import Curves, Images, Line, Picture, Table
 from cadlag.recipes._recipe import Figures, value_per_seed
 
@@ -36,8 +35,7 @@ def pictures(figures: Figures) -> list[Picture]:
         return []
     nus = list(next(iter(seeds.values()))["alignment"])
     values = [[f["alignment"][nu] for f in seeds.values()] for nu in nus]
-    error = [statistics.stdev(v) / len(v) ** 0.5 if len(v) > 1 else 0.0 for v in values]
-    line = Line("last Gram matrix", [float(nu) for nu in nus], [statistics.fmean(v) for v in values], error)
+    line = Line("last Gram matrix", [float(nu) for nu in nus], *mean_and_error(values))
     caption = "Alignment of the last Gram matrix with the targets' (diabetes); large nu is the NNGP."
     grams = {f"nu = {float(nu):g}": [g] for nu, g in next(iter(seeds.values()))["grams"].items()}
     return [

@@ -1,8 +1,8 @@
 """What the page of `interpolants` shows: tables and pictures made from figures."""
 
-import statistics
 from typing import Any
 
+from cadlag.recipes._curve import mean_and_error
 from cadlag.recipes._picture import Curves, Line, Picture, Points, Table
 from cadlag.recipes._recipe import Figures
 
@@ -92,13 +92,13 @@ def _kl(figures: Figures) -> list[Picture]:
         epsilons = list(seeds[0]["kl"])
         x = [float(e) for e in epsilons]
         lines = [
-            Line("SDE", x, *_mean([[f["kl"][e] for e in epsilons] for f in seeds])),
-            Line("its bound", x, *_mean([[f["bound"][e] for e in epsilons] for f in seeds]), "blind"),
-            Line("ODE", x, *_mean([[f["kl_ode"]] * len(x) for f in seeds]), "baseline"),
+            Line("SDE", x, *mean_and_error([[f["kl"][e] for f in seeds] for e in epsilons])),
+            Line("its bound", x, *mean_and_error([[f["bound"][e] for f in seeds] for e in epsilons]), "blind"),
+            Line("ODE", x, *mean_and_error([[f["kl_ode"] for f in seeds]] * len(x)), "baseline"),
         ]
         if arm == "brownian" and figures.get("no-gamma"):
-            flat = [[f["kl_ode"]] * len(x) for f in figures["no-gamma"].values()]
-            lines.append(Line("ODE learnt without γ", x, *_mean(flat), "baseline"))
+            flat = [[f["kl_ode"] for f in figures["no-gamma"].values()]] * len(x)
+            lines.append(Line("ODE learnt without γ", x, *mean_and_error(flat), "baseline"))
         caption = f"KL to the target against the noise ε chosen after training; {LABELS[arm]}."
         made.append(Curves(f"kl-{arm}", caption, lines, "ε", "KL (nats)", log_x=True, log_y=True))
     return made
@@ -119,7 +119,11 @@ def _distances(figures: Figures) -> list[Picture]:
         return []
     steps = list(seeds[0]["distance"])
     lines = [
-        Line(f"ε = {e}", [float(n) for n in steps], *_mean([[f["distance"][n][e] for n in steps] for f in seeds]))
+        Line(
+            f"ε = {e}",
+            [float(n) for n in steps],
+            *mean_and_error([[f["distance"][n][e] for f in seeds] for n in steps]),
+        )
         for e in seeds[0]["distance"][steps[0]]
     ]
     caption = "Distance to the target with exact fields; a stratified ODE has no Monte Carlo error, an SDE has."
@@ -157,12 +161,6 @@ def _training(figures: Figures) -> list[Picture]:
 
 def _shares(n: int) -> list[float]:
     return [(i + 0.5) / n for i in range(n)]
-
-
-def _mean(rows: list[list[float]]) -> tuple[list[float], list[float]]:
-    columns = list(zip(*rows, strict=True))
-    error = [statistics.stdev(c) / len(c) ** 0.5 if len(c) > 1 else 0.0 for c in columns]
-    return [statistics.fmean(c) for c in columns], error
 
 
 def _first(figures: Figures, arm: str) -> Any:

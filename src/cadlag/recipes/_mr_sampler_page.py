@@ -1,8 +1,8 @@
 """What the page of `mr-sampler` shows."""
 
-import statistics
 from typing import Any
 
+from cadlag.recipes._curve import mean_and_error
 from cadlag.recipes._picture import Curves, Images, Line, Picture, Table
 from cadlag.recipes._recipe import Figures
 
@@ -62,9 +62,8 @@ def _line(seeds: Any, task: str, name: str) -> Line:
     by = [f["tasks"][task][name] for f in seeds.values()]
     counts = list(by[0])
     values = [[b[c]["distance"] for b in by] for c in counts]
-    error = [statistics.stdev(v) / len(v) ** 0.5 if len(v) > 1 else 0.0 for v in values]
     role = "ours" if name in OURS else "baseline"
-    return Line(LABELS[name], [int(c) for c in counts], [statistics.fmean(v) for v in values], error, role)
+    return Line(LABELS[name], [int(c) for c in counts], *mean_and_error(values), role)
 
 
 def _table(figures: Figures, task: str, what: str, title: str) -> Table:

@@ -1,9 +1,9 @@
 """What the page of `ntk` shows."""
 
-import statistics
 from collections.abc import Callable
 from typing import Any
 
+from cadlag.recipes._curve import mean_and_error
 from cadlag.recipes._picture import Curves, Line, Picture, Table
 from cadlag.recipes._recipe import Figures
 
@@ -75,5 +75,4 @@ def _early(figure: Any) -> Curves:
 
 def _line(label: str, widths: list[str], seeds: list[Any], pick: Callable[[Any, str], float]) -> Line:
     values = [[pick(f, w) for f in seeds] for w in widths]
-    error = [statistics.stdev(v) / len(v) ** 0.5 if len(v) > 1 else 0.0 for v in values]
-    return Line(label, [int(w) for w in widths], [statistics.fmean(v) for v in values], error)
+    return Line(label, [int(w) for w in widths], *mean_and_error(values))

@@ -3,6 +3,7 @@
 import statistics
 from typing import Any
 
+from cadlag.recipes._curve import mean_and_error
 from cadlag.recipes._picture import Bars, Curves, Line, Paths, Picture, Table
 from cadlag.recipes._recipe import Figures
 
@@ -92,9 +93,7 @@ def _accuracy(figures: Figures, name: str) -> Table:
 def _accuracy_line(arm: str, seeds: Any, rates: list[str]) -> Line:
     keys = [str(round(100 * float(r))) for r in rates]
     values = [[f["real"]["mean"][k] for f in seeds.values()] for k in keys]
-    error = [statistics.stdev(v) / len(v) ** 0.5 if len(v) > 1 else 0.0 for v in values]
-    means = [statistics.fmean(v) for v in values]
-    return Line(LABELS[arm], [float(r) for r in rates], means, error, ROLES.get(arm, "baseline"))
+    return Line(LABELS[arm], [float(r) for r in rates], *mean_and_error(values), ROLES.get(arm, "baseline"))
 
 
 def _ou_paths(figures: Figures) -> list[Picture]:
