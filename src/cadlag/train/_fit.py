@@ -52,8 +52,8 @@ def fit(
     - `model_state`: the first state of stateful layers, for `gradient(..., stateful=True)`.
     - `block`: steps between two visits of the host, at most: an integer (a compiled loop of that many),
         `"step"` (50 single compiled steps), or `"measure"` (the faster of the two). By default loops of 50,
-        measured only where it could matter: on a CPU, for a step that holds a convolution, in runs of 50
-        steps or more. The choice is written to `config.json`, and resuming repeats it.
+        measured only where it could matter: on a CPU, for a step that holds a convolution which is not one of
+        `cadlag.nn`, in runs of 50 steps or more. The choice is written to `config.json`, and resuming repeats it.
     - `run`: a folder for `config.json`, `metrics.jsonl`, `checkpoints/`. A run that was interrupted, even by
         SIGKILL, goes on when `fit` is called again with the same arguments, and ends with the same bits.
     - `hooks`: called after every block, `(state, info) -> state or Stop`; `info` holds means over the block.
