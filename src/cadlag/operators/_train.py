@@ -1,6 +1,5 @@
 """Training shared by the wing: Adam with warm-up and cosine decay, averaged weights, the best state, resumable."""
 
-import functools
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -9,7 +8,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import optax
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from cadlag.data import FieldNormaliser, Source
 from cadlag.operators._operator import AbstractOperator
@@ -53,12 +52,40 @@ class OperatorLoss(eqx.Module):
         return self.loss(self.units.denormalise(prediction), self.units.denormalise(truth))
 
 
-@functools.lru_cache(maxsize=64)
-def make_optimiser(learning_rate: float, weight_decay: float, steps: int) -> Any:
-    """Made once for equal settings, since a new optimiser means compiling anew."""
+class _Adam(eqx.Module):
+    """AdamW on clipped gradients, the rate rising linearly, then falling along half a cosine to zero.
+
+    The numbers are arrays, so that one compiled program serves all rates and lengths of training.
+    """
+
+    learning_rate: Array
+    weight_decay: Array
+    warm_up: Array
+    steps: Array
+
+    def init(self, params: PyTree) -> Any:
+        """The first state."""
+        return self._chain().init(params)
+
+    def update(self, updates: PyTree, state: Any, params: PyTree = None) -> tuple[PyTree, Any]:
+        """One step."""
+        return self._chain().update(updates, state, params)
+
+    def _chain(self) -> optax.GradientTransformation:
+        adam = optax.adamw(self._rate, weight_decay=self.weight_decay)
+        return optax.chain(optax.clip_by_global_norm(1.0), adam)
+
+    def _rate(self, count: Any) -> Array:
+        rising = count / self.warm_up
+        fallen = jnp.clip((count - self.warm_up) / (self.steps - self.warm_up), 0, 1)
+        return self.learning_rate * jnp.where(count < self.warm_up, rising, (1 + jnp.cos(jnp.pi * fallen)) / 2)
+
+
+def make_optimiser(learning_rate: float, weight_decay: float, steps: int) -> optax.GradientTransformation:
+    """AdamW for so many steps, of which a twentieth, 500 at most, are warm-up."""
     warm_up = min(max(1, steps // 20), 500)
-    rate = optax.warmup_cosine_decay_schedule(0.0, learning_rate, warm_up, max(steps, warm_up + 1))
-    return optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(rate, weight_decay=weight_decay))
+    adam = _Adam(*(jnp.asarray(float(x)) for x in (learning_rate, weight_decay, warm_up, max(steps, warm_up + 1))))
+    return optax.GradientTransformation(adam.init, adam.update)
 
 
 def train(
