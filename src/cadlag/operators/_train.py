@@ -7,13 +7,12 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-import optax
-from jaxtyping import Array, PRNGKeyArray, PyTree
+from jaxtyping import Array, PRNGKeyArray
 
 from cadlag.data import FieldNormaliser, Source
 from cadlag.operators._operator import AbstractOperator
 from cadlag.operators.objectives import AbstractObjective, Loss, Window
-from cadlag.train import EMA, EarlyStopping, fit, gradient
+from cadlag.train import EMA, EarlyStopping, fit, gradient, warmed_adam
 
 LOOKS, HELD = 20, 64
 """Validations in a run, and windows that each looks at."""
@@ -52,47 +51,11 @@ class OperatorLoss(eqx.Module):
         return self.loss(self.units.denormalise(prediction), self.units.denormalise(truth))
 
 
-class _Adam(eqx.Module):
-    """AdamW on clipped gradients, the rate rising linearly, then falling along half a cosine to zero.
-
-    The numbers are arrays, so that one compiled program serves all rates and lengths of training.
-    """
-
-    learning_rate: Array
-    weight_decay: Array
-    warm_up: Array
-    steps: Array
-
-    def init(self, params: PyTree) -> Any:
-        """The first state."""
-        return self._chain().init(params)
-
-    def update(self, updates: PyTree, state: Any, params: PyTree = None) -> tuple[PyTree, Any]:
-        """One step."""
-        return self._chain().update(updates, state, params)
-
-    def _chain(self) -> optax.GradientTransformation:
-        adam = optax.adamw(self._rate, weight_decay=self.weight_decay)
-        return optax.chain(optax.clip_by_global_norm(1.0), adam)
-
-    def _rate(self, count: Any) -> Array:
-        rising = count / self.warm_up
-        fallen = jnp.clip((count - self.warm_up) / (self.steps - self.warm_up), 0, 1)
-        return self.learning_rate * jnp.where(count < self.warm_up, rising, (1 + jnp.cos(jnp.pi * fallen)) / 2)
-
-
-def make_optimiser(learning_rate: float, weight_decay: float, steps: int) -> optax.GradientTransformation:
-    """AdamW for so many steps, of which a twentieth, 500 at most, are warm-up."""
-    warm_up = min(max(1, steps // 20), 500)
-    adam = _Adam(*(jnp.asarray(float(x)) for x in (learning_rate, weight_decay, warm_up, max(steps, warm_up + 1))))
-    return optax.GradientTransformation(adam.init, adam.update)
-
-
 def train(
     operator: AbstractOperator, loss: OperatorLoss, source: Source, held: Window | None, settings: Training
 ) -> tuple[AbstractOperator, dict[str, np.ndarray]]:
     """Train; the averaged operator (of the best validation, where there is one), and the history."""
-    optimiser = make_optimiser(settings.learning_rate, settings.weight_decay, settings.steps)
+    optimiser = warmed_adam(settings.learning_rate, settings.steps, weight_decay=settings.weight_decay)
     update = gradient(loss, optimiser, average=EMA(settings.average) if settings.average else None)
     hooks, validate, every = [], None, max(1, settings.steps // LOOKS)
     if held is not None:
