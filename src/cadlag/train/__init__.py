@@ -20,6 +20,8 @@ from ._hooks import (
 from ._hooks import (
     TimeLimit as TimeLimit,
 )
+from ._kept import TrainedRun as TrainedRun
+from ._kept import read_run as read_run
 from ._least_squares import least_squares as least_squares
 from ._minimise import advance as advance
 from ._minimise import minimise as minimise
