@@ -43,7 +43,7 @@ def test_structured_form_is_the_matrix(memory):
     f = type(f)(*map(jnp.asarray, f))
     np.testing.assert_allclose(quasiseparable_product(f, jnp.asarray(x)), a @ x, atol=1e-10)
     expected = np.linalg.solve(np.eye(7) - 0.3 * a, x)
-    np.testing.assert_allclose(quasiseparable_solve(f, 0.3, jnp.asarray(x)), expected, atol=1e-11)
+    np.testing.assert_allclose(quasiseparable_solve(f, 0.3, jnp.asarray(x)[:, None])[:, 0], expected, atol=1e-11)
 
 
 def test_impulse_responses_are_the_polynomials():

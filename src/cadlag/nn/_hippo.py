@@ -16,7 +16,8 @@ import numpy as np
 class Factors(NamedTuple):
     """A = -P (diag(c) + T^-1) Q and B = P b, all vectors of length N, of NumPy or of JAX.
 
-    The first entry of `lower` and the last of `upper` are 0, as for `jax.lax.linalg.tridiagonal_solve`.
+    `lower` holds what stands left of the diagonal, row by row, `upper` what stands right of it: the first entry of the
+    one and the last of the other are 0.
     """
 
     left: Any

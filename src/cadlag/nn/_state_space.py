@@ -14,10 +14,9 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from jax.lax.linalg import tridiagonal_solve
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from cadlag.nn._hippo import AbstractMemory, Factors, LegS
+from cadlag.nn._hippo import AbstractMemory, Factors, LegS, generalised_bilinear
 
 # How much slower than C and D the system and the steps are learnt: 1e-4 and 1e-3 where C has 4e-3.
 _SYSTEM_RATE, _STEP_RATE = 1 / 40, 1 / 4
@@ -89,20 +88,34 @@ class StateSpace(eqx.Module):
             return jnp.asarray(a, self.c.dtype), jnp.asarray(b, self.c.dtype)
         f = self._factors()
         eye = jnp.eye(self.order, dtype=self.c.dtype)
-        inverse = tridiagonal_solve(f.lower, f.diagonal, f.upper, eye)
+        inverse = tridiagonal(f.lower, f.diagonal, f.upper, eye)
         return -f.left[:, None] * (inverse + jnp.diag(f.c)) * f.right[None], f.left * f.b
 
     def discretised(self, scale: Any = 1.0) -> tuple[Float[Array, "H N N"], Float[Array, "H N"]]:
-        """Ā and B̄ of every feature, its step times `scale`."""
+        """Ā and B̄ of every feature, its step times `scale`.
+
+        Where nothing is learnt and `scale` is a plain number they are constants, found in double precision.
+        """
+        if self.shift is None and isinstance(scale, float | int):
+            a, b = self.memory.matrices(self.order)
+            steps = scale * np.geomspace(*self.steps, len(self.c))
+            pairs = [generalised_bilinear(a, b, float(h), self.alpha) for h in steps]
+            return tuple(jnp.asarray(np.stack(x), self.c.dtype) for x in zip(*pairs, strict=True))  # pyright: ignore
         a, b = self.system()
         eye = jnp.eye(self.order, dtype=a.dtype)
+        known = self.memory.factors(self.order)
 
         def one(h: Array) -> tuple[Array, Array]:
-            both = jnp.concatenate([eye + (1 - self.alpha) * h * a, (h * b)[:, None]], axis=1)
-            found = jnp.linalg.solve(eye - self.alpha * h * a, both)
+            right = jnp.concatenate([eye + (1 - self.alpha) * h * a, (h * b)[:, None]], axis=1)
+            if known is None:
+                found = jnp.linalg.solve(eye - self.alpha * h * a, right)
+            else:
+                found = quasiseparable_solve(self._factors(), self.alpha * h, right)
             return found[:, :-1], found[:, -1]
 
-        return jax.vmap(one)(self.step * jnp.asarray(scale, a.dtype))
+        steps = self.step * jnp.asarray(scale, a.dtype)
+        # Not a batch: see `tridiagonal`.
+        return jax.lax.map(one, steps) if known is None else jax.vmap(one)(steps)
 
     def kernel(self, length: int, *, scale: Any = 1.0) -> Float[Array, "H M L"]:
         """K_k = C Ā^k B̄ for k below `length`, without D."""
@@ -128,8 +141,8 @@ class StateSpace(eqx.Module):
         a row of gap 0 leaves the state as it is. `state` (H, N): where it starts, at rest by default.
         """
         start = jnp.zeros((len(self.c), self.order), u.dtype) if state is None else state
-        structured = self.memory.factors(self.order) is not None
-        known = None if structured or gaps is not None else self.discretised()
+        structured = gaps is not None and self.memory.factors(self.order) is not None
+        known = None if gaps is not None else self.discretised()
 
         def row(x: Array, now: tuple[Array, Array]) -> tuple[Array, Array]:
             x = self._structured(x, *now) if structured else self._dense(x, *now, known)
@@ -173,7 +186,7 @@ class StateSpace(eqx.Module):
 
         def one(x: Array, u: Array, h: Array) -> Array:
             forward = x + (1 - self.alpha) * h * quasiseparable_product(f, x)
-            return quasiseparable_solve(f, self.alpha * h, forward + h * f.left * f.b * u)
+            return quasiseparable_solve(f, self.alpha * h, (forward + h * f.left * f.b * u)[:, None])[:, 0]
 
         return jnp.where(gap > 0, jax.vmap(one)(x, u, h), x)
 
@@ -185,18 +198,42 @@ class StateSpace(eqx.Module):
 def quasiseparable_product(f: Factors, x: Float[Array, " N"]) -> Float[Array, " N"]:
     """A x in O(N)."""
     inner = f.right * x
-    solved = tridiagonal_solve(f.lower, f.diagonal, f.upper, inner[:, None])[:, 0]
+    solved = tridiagonal(f.lower, f.diagonal, f.upper, inner[:, None])[:, 0]
     return -f.left * (solved + f.c * inner)
 
 
-def quasiseparable_solve(f: Factors, h: Any, x: Float[Array, " N"]) -> Float[Array, " N"]:
-    """(I - h A)^-1 x in O(N): with x = Q^-1 T w the system [(Q^-1 + h P C) T + h P] w = x is tridiagonal."""
+def quasiseparable_solve(f: Factors, h: Any, x: Float[Array, "N columns"]) -> Float[Array, "N columns"]:
+    """(I - h A)^-1 x, O(N) a column: with x = Q^-1 T w the system [(Q^-1 + h P C) T + h P] w = x is tridiagonal."""
     weight = 1 / f.right + h * f.left * f.c
-    lower, upper = weight * f.lower, weight * f.upper
-    w = tridiagonal_solve(lower, weight * f.diagonal + h * f.left, upper, x[:, None])[:, 0]
-    below = jnp.concatenate([jnp.zeros_like(w[:1]), w[:-1]])
-    above = jnp.concatenate([w[1:], jnp.zeros_like(w[:1])])
-    return (f.lower * below + f.diagonal * w + f.upper * above) / f.right
+    w = tridiagonal(weight * f.lower, weight * f.diagonal + h * f.left, weight * f.upper, x)
+    none = jnp.zeros_like(w[:1])
+    below, above = jnp.concatenate([none, w[:-1]]), jnp.concatenate([w[1:], none])
+    turned = f.lower[:, None] * below + f.diagonal[:, None] * w + f.upper[:, None] * above
+    return turned / f.right[:, None]
+
+
+def tridiagonal(
+    lower: Float[Array, " N"], diagonal: Float[Array, " N"], upper: Float[Array, " N"], x: Float[Array, "N columns"]
+) -> Float[Array, "N columns"]:
+    """T^-1 x by elimination without pivoting, which systems with a positive symmetric part do not need.
+
+    In place of LAPACK's, of which two batches in one program can wait for each other for ever on a CPU (jaxlib 0.10).
+    """
+
+    def eliminate(before: tuple[Array, Array], row: tuple) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+        low, centre, high, right = row
+        pivot = centre - low * before[0]
+        now = high / pivot, (right - low * before[1]) / pivot
+        return now, now
+
+    def substitute(after: Array, row: tuple[Array, Array]) -> tuple[Array, Array]:
+        high, right = row
+        now = right - high * after
+        return now, now
+
+    start = jnp.zeros_like(diagonal[0]), jnp.zeros_like(x[0])
+    reduced = jax.lax.scan(eliminate, start, (lower, diagonal, upper, x), unroll=4)[1]
+    return jax.lax.scan(substitute, jnp.zeros_like(x[0]), reduced, reverse=True, unroll=4)[1]
 
 
 def krylov_products(c: Float[Array, "M N"], a: Float[Array, "N N"], b: Float[Array, " N"], length: int) -> Array:
