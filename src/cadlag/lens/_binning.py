@@ -104,9 +104,9 @@ class CurrentRange(AbstractBinning):
 
 
 class Quantiles(AbstractBinning):
-    """Bins of equal mass among all activations of the layer now, as in Chelombiev et al. (ICLR 2019).
+    """Bins with equal numbers of different activations of the layer now, as in Chelombiev et al. (ICLR 2019).
 
-    Values that are tied, as the zeros of a ReLU are, stay in one bin.
+    A value that occurs often, as the zero of a ReLU does, counts once.
 
     **Arguments:** `count`: the number of bins, one or more.
     """
@@ -117,9 +117,14 @@ class Quantiles(AbstractBinning):
         _check_count(self.count)
 
     def codes(self, values: Float[Array, "n d"]) -> Int[Array, "n d"]:
-        """The number of inner quantiles at or below each value."""
-        inner = jnp.sort(values.reshape(-1))[np.arange(1, self.count) * values.size // self.count]
-        return jnp.searchsorted(inner, values, side="right").astype(jnp.int32)
+        """The rank of each value among the different ones, in so many equal parts."""
+        flat = values.reshape(-1)
+        order = jnp.argsort(flat)
+        rising = flat[order]
+        new = (rising[1:] > rising[:-1]).astype(jnp.int32)
+        rank = jnp.concatenate([jnp.zeros(1, jnp.int32), jnp.cumsum(new, dtype=jnp.int32)])
+        part = rank * self.count // (rank[-1] + 1)
+        return jnp.zeros_like(part).at[order].set(part, unique_indices=True).reshape(values.shape)
 
     def resolution(self, values: Float[Array, "n d"]) -> Float[Array, ""]:
         """The mean width, the range over the number of bins."""

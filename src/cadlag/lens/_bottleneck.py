@@ -77,7 +77,7 @@ def information_bottleneck(
 
 @eqx.filter_jit
 def _anneal(joint: Array, betas: Array, start: Array, tolerance: float, most: int) -> BottleneckCurve:
-    def one(encoder: Array, beta: Array) -> tuple[Array, BottleneckCurve]:
+    def one(encoder: Array, beta: Array) -> tuple[Array, tuple]:
         def turn(carry: tuple) -> tuple:
             encoder, taken, _ = carry
             new = bottleneck_turn(joint, encoder, beta)
@@ -89,9 +89,9 @@ def _anneal(joint: Array, betas: Array, start: Array, tolerance: float, most: in
         first = (encoder, jnp.zeros((), jnp.int32), jnp.full((), jnp.inf, joint.dtype))
         encoder, taken, change = jax.lax.while_loop(going, turn, first)
         bits, label = encoder_information(joint, encoder)
-        return encoder, BottleneckCurve(beta, bits, label, encoder, taken, change)
+        return encoder, (beta, bits, label, encoder, taken, change)
 
-    return jax.lax.scan(one, start, betas)[1]
+    return BottleneckCurve(*jax.lax.scan(one, start, betas)[1])
 
 
 def bottleneck_turn(
@@ -174,6 +174,7 @@ def _log_weights(joint: Array, encoder: Array, beta: Array | float) -> Array:
     return prior[None] - beta * distance
 
 
+@jax.jit
 def _prior_and_distance(joint: Array, encoder: Array) -> tuple[Array, Array]:
     """log p(t), and KL[p(y|x) || p(y|t)] in nats, (x, t)."""
     inputs = jnp.sum(joint, axis=1, keepdims=True)

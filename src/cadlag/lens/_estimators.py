@@ -64,7 +64,7 @@ class Exact(AbstractEstimator):
     def estimate(self, values: Float[Array, "n d"], targets: Float[Array, "n k"]) -> Information:
         """Figures without any bins."""
         wide = values if values.dtype.itemsize >= 4 else values.astype(jnp.float32)
-        bits = jax.lax.bitcast_convert_type(wide + 0, jnp.uint32)  # -0 becomes 0
+        bits = jax.lax.bitcast_convert_type(jnp.where(wide == 0, 0, wide), jnp.uint32)  # -0 is 0
         return _counted(bits.reshape(values.shape[0], -1), targets, jnp.zeros((), values.dtype))
 
 

@@ -86,7 +86,7 @@ def activations(layers: Layers, model: Any, x: PyTree, *, batch: int | None = No
     """Activations of each layer at all examples, (n, units); what a layer gives for one example is flattened."""
     x = jax.tree.map(jnp.asarray, x)
 
-    def one(row: PyTree) -> tuple[Array, ...]:
+    def one(row: PyTree) -> Any:
         return layers(model, row)
 
     found = jax.lax.map(one, x, batch_size=batch) if batch else jax.vmap(one)(x)

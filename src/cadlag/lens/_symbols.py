@@ -8,7 +8,7 @@ whatever the number of columns. Two different rows among n are taken for one wit
 
 import jax
 import jax.numpy as jnp
-import jax.random as jr
+import numpy as np
 from jax.scipy.special import entr
 from jaxtyping import Array, Float, Int, Integer, UInt32
 
@@ -26,6 +26,7 @@ def table_information(joint: Float[Array, "a b"]) -> Float[Array, ""]:
     return jnp.maximum(apart - entropy(joint), 0)
 
 
+@jax.jit
 def row_symbols(codes: Integer[Array, "n d"]) -> Int[Array, " n"]:
     """A number in 0 … n - 1 for each row, the same for equal rows only."""
     first, second = _hashes(codes)
@@ -42,7 +43,7 @@ def symbol_joint(symbols: Int[Array, " n"], targets: Float[Array, "n k"]) -> Flo
     return jax.ops.segment_sum(targets, symbols, num_segments=n) / n
 
 
-def discrete_information(a: Integer[Array, "n ..."], b: Integer[Array, "n ..."]) -> Float[Array, ""]:
+def discrete_information(a: Integer[Array, "n ..."], b: Integer[Array, "m ..."]) -> Float[Array, ""]:
     """I(A;B) in bits of the empirical law of n pairs of integers, or of rows of integers; exact, no bias corrected.
 
     For a layer that is discrete (spikes, codes, quantised) or for a stochastic one drawn several times at each input.
@@ -64,7 +65,7 @@ def _counted_entropy(symbols: Int[Array, " n"]) -> Float[Array, ""]:
 
 def _hashes(codes: Integer[Array, "n d"]) -> UInt32[Array, "2 n"]:
     # A sum over columns of a mixed, salted value of each: salts make columns and the two hashes independent.
-    salts = jr.bits(jr.key(30), (2, 1, codes.shape[1]), jnp.uint32)
+    salts = np.random.default_rng(30).integers(0, 2**32, (2, 1, codes.shape[1]), np.uint32)
     return jnp.sum(_mix(codes.astype(jnp.uint32)[None] ^ salts), axis=2, dtype=jnp.uint32)
 
 

@@ -8,6 +8,7 @@ from cadlag.recipes._information_plane_studies import EDGES, LAYERS, binned, gro
 
 def betas(model: Any, layers: Any, x: Any, settings: dict[str, Any]) -> dict[str, Any]:
     """The beta of each binned layer at the end against soft labels, and where it lies under the bottleneck's curve."""
+    import jax
     import numpy as np
 
     from cadlag.lens import (
@@ -25,7 +26,7 @@ def betas(model: Any, layers: Any, x: Any, settings: dict[str, Any]) -> dict[str
     place = layer_information(layers, model, x, joint * 4096, Binned(edges))
     found = []
     for i, values in enumerate(activations(layers, model, x)):
-        symbols = np.asarray(row_symbols(edges.codes(values)))
+        symbols = np.asarray(jax.jit(lambda v: row_symbols(edges.codes(v)))(values))
         beta, divergence = layer_beta(joint, symbols)
         found.append(
             {
