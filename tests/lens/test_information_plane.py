@@ -76,6 +76,15 @@ def test_rows_are_the_figures_of_the_model_at_that_moment(runs):
     np.testing.assert_allclose(noise.ratio, noise.mean / noise.std, rtol=1e-12)
 
 
+def test_a_bare_observer_is_a_recorder_and_reads_the_examples_in_parts():
+    update = gradient(loss, optax.sgd(0.1))
+    plane = information(LAYERS, X, Y, {"bins": BINS}, batch=10)
+    result = fit(update, MODEL, Batches((X, Y), 12), steps=2, key=jax.random.key(0), block=2,
+                 recorder=Recorder(plane, (0, 2)))  # fmt: skip
+    found = layer_information(LAYERS, MODEL, X, Y, BINS)
+    np.testing.assert_allclose(result.records["bins"].input[0], found.input, atol=1e-12)
+
+
 def test_a_broken_model_gives_nan_in_a_recorder():
     broken = eqx.tree_at(lambda m: m.layers[1].bias, MODEL, jnp.full(4, jnp.nan))
     state = gradient(loss, optax.sgd(0.1)).init(broken, jax.random.key(0))

@@ -94,11 +94,20 @@ def gradient_phases(
 ) -> Callable[[Any, Any], GradientNoise]:
     """What a `train.Recorder` observes to see drift turn to diffusion; arguments as for `gradient_noise`."""
     _batches(data, batch_size)
+    return _Observe(loss, jax.tree.map(jnp.asarray, data), batch_size, groups)
 
-    def observe(state: Any, key: Any) -> GradientNoise:
-        return gradient_noise(loss, state.unknowns, data, batch_size=batch_size, key=key, groups=groups)
 
-    return observe
+class _Observe(eqx.Module):
+    """A module and no closure, so that a compiled loop takes the data as an argument, not as constants."""
+
+    loss: Callable
+    data: PyTree
+    batch_size: int = eqx.field(static=True)
+    groups: Callable
+
+    def __call__(self, state: Any, key: Any) -> GradientNoise:
+        options = {"batch_size": self.batch_size, "groups": self.groups}
+        return gradient_noise(self.loss, state.unknowns, self.data, key=key, **options)
 
 
 def phase_switch(ratio: Any, at: Any, *, level: float | int = 1.0) -> np.ndarray:

@@ -72,14 +72,24 @@ def information(
             f"`estimators`: got {type(estimators).__name__}, expected a dict with a name for each, such as "
             '{"bins": Binned(FixedWidth(0.07))}.'
         )
-    targets = as_targets(y, _count(x))
+    targets = jnp.asarray(as_targets(y, _count(x)))
+    return _Observe(layers, jax.tree.map(jnp.asarray, x), targets, dict(estimators), model, batch)
 
-    def observe(state: Any, key: Any) -> dict[str, Information]:
+
+class _Observe(eqx.Module):
+    """A module and no closure, so that a compiled loop takes the examples as an argument, not as constants."""
+
+    layers: Callable
+    x: PyTree
+    targets: Array
+    estimators: dict[str, Any]
+    model: Callable
+    batch: int | None = eqx.field(static=True)
+
+    def __call__(self, state: Any, key: Any) -> dict[str, Information]:
         del key
-        values = activations(layers, model(state), x, batch=batch)
-        return {name: _estimate(values, targets, estimator) for name, estimator in estimators.items()}
-
-    return observe
+        values = activations(self.layers, self.model(state), self.x, batch=self.batch)
+        return {name: _estimate(values, self.targets, estimator) for name, estimator in self.estimators.items()}
 
 
 def activations(layers: Layers, model: Any, x: PyTree, *, batch: int | None = None) -> tuple[Float[Array, "n _"], ...]:
