@@ -112,11 +112,13 @@ def train(arm: str, settings: dict[str, Any], seed: int) -> dict[str, Any]:
     # (networks, snapshots, ...)
     records = jax.tree.map(lambda a: np.swapaxes(np.asarray(a), 0, 1), result.records)
     epochs = [s / per_epoch for s in steps]
-    models = result.state.unknowns
+    models, some = result.state.unknowns, settings["noisy"]
     return {
         **accuracies(models, x, y, part),
         **summary(records, epochs),
-        "noisy": noisy(records["model"], models, layers, x, y, epochs) if arm in ("tanh", "relu") else None,
+        "noisy": noisy(records["model"], models, layers, x[:some], y[:some], epochs)
+        if arm in ("tanh", "relu")
+        else None,
         "layer_beta": betas(one_of(models, 0), layers, x, settings) if arm == "tanh" else None,
     }
 
