@@ -116,6 +116,11 @@ def test_far_points_are_counted(kind):
     np.testing.assert_allclose(bits(clusters, y, kind(0.01))[0], 1.75, atol=1e-9)
 
 
+def test_wide_layers_in_single_precision_have_no_more_bits_than_examples():
+    values = np.random.default_rng(0).normal(size=(300, 200)).astype(np.float32)
+    np.testing.assert_allclose(bits(values, np.zeros(300, int), PairwiseUpper(1e-3))[0], np.log2(300), rtol=1e-6)
+
+
 def test_bounds_enclose_the_gaussian_channel():
     """T ~ N(0, 1) seen through N(0, 0.1): I = log2(1 + 10) / 2. 2000 points move a bound by some 0.02 bits."""
     values, y = np.random.default_rng(0).normal(size=(2000, 1)), np.zeros(2000, int)

@@ -142,7 +142,7 @@ def layer_beta(
         return float((pairs * distance).sum() - weight @ (np.exp(encoded(beta)) * distance).sum(axis=1))
 
     def divergence(beta: float) -> float:
-        return float(-(pairs * encoded(beta)).sum()) / _LN2
+        return max(0.0, float(-(pairs * encoded(beta)).sum()) / _LN2)
 
     if slope(0.0) >= 0:
         return 0.0, divergence(0.0)

@@ -120,8 +120,9 @@ def _pairwise(values: Array, targets: Array, scale: Any, variance: Any, block: i
     def kernel(a: Array, b: Array) -> Array:
         return jnp.exp(-squared_distances(a, b) / scale)
 
-    # A point is at distance 0 from itself, so a sum that counts is never 0 and needs no logarithmic sum.
-    sums = pairwise_matvec(kernel, values, values, weights, block=block)
+    # A point is at distance 0 from itself, so a sum that counts is at least its own weight: no logarithmic sum is
+    # needed, and the rounding of distances in wide layers cannot add bits.
+    sums = jnp.maximum(pairwise_matvec(kernel, values, values, weights, block=block), weights)
     bits = -jnp.sum(jnp.where(weights > 0, weights * jnp.log2(jnp.where(weights > 0, sums, 1)), 0), axis=0)
     bits = jnp.maximum(bits, 0)
     label = jnp.maximum(bits[0] - jnp.sum(classes / n * bits[1:]), 0)
