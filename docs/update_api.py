@@ -7,7 +7,7 @@ import pathlib
 HERE = pathlib.Path(__file__).parent
 ROOMS = (
     "linalg", "paths", "fields", "kernels", "nn", "distributions", "metrics", "data", "solve", "diffusion", "equations",
-    "train", "series", "generate", "operators", "physics", "limits", "recipes", "report", "cli",
+    "train", "series", "generate", "operators", "physics", "limits", "lens", "recipes", "report", "cli",
 )  # fmt: skip
 
 

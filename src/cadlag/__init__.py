@@ -26,6 +26,7 @@ _ROOMS = (
     "operators",
     "physics",
     "limits",
+    "lens",
     "recipes",
     "report",
 )

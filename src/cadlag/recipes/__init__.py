@@ -57,6 +57,9 @@ from ._picture import (
 from ._picture import (
     Table as Table,
 )
+from ._picture import (
+    Trajectories as Trajectories,
+)
 from ._recipe import (
     AbstractRecipe as AbstractRecipe,
 )

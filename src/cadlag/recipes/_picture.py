@@ -79,6 +79,23 @@ class Points:
 
 
 @dataclasses.dataclass(frozen=True)
+class Trajectories:
+    """Paths in the plane whose points are coloured by how far along they are, one panel a label.
+
+    `panels` maps a label to an array (paths, points, 2); the first point is dark, the last one light. `limits` are
+    ((x from, x to), (y from, y to)) for all panels.
+    """
+
+    name: str
+    caption: str
+    panels: dict[str, Any]
+    x_label: str
+    y_label: str
+    limits: Any = None
+    kind: ClassVar[str] = "trajectories"
+
+
+@dataclasses.dataclass(frozen=True)
 class Images:
     """Rows of small grey images: `rows` maps a label to an array (images, height, width) within `low` and `high`."""
 
@@ -100,7 +117,7 @@ class Drawn:
     kind: ClassVar[str] = "drawn"
 
 
-Picture = Curves | Paths | Bars | Points | Images | Drawn
+Picture = Curves | Paths | Bars | Points | Trajectories | Images | Drawn
 
 
 @dataclasses.dataclass(frozen=True)

@@ -221,6 +221,27 @@ def points(panels: Mapping[str, Sequence[Any]], *, name: str = "points") -> str:
         return to_svg(figure)
 
 
+def trajectories(
+    panels: Mapping[str, Sequence[Any]], *, x_label: str, y_label: str, limits: Any = None, name: str = "trajectories"
+) -> str:
+    """Paths in the plane, one panel a label, their points coloured from dark (first) to light (last)."""
+    columns = min(2, max(1, len(panels)))
+    rows = max(1, math.ceil(len(panels) / columns))
+    with style(name):
+        figure, axes = _figure(rows, columns, 0.3 + 2.9 * rows)
+        for i, axis in enumerate(axes.flat):
+            axis.set_visible(i < len(panels))
+        for axis, (label, paths) in zip(axes.flat, panels.items(), strict=False):
+            for path in paths:
+                x, y = (_numbers(column) for column in zip(*path, strict=True))
+                axis.plot(x, y, color="#8a929c", lw=0.6, alpha=0.6)
+                axis.scatter(x, y, c=range(len(x)), cmap="viridis", s=13, lw=0, zorder=3)
+            axis.set(title=label, xlabel=x_label, ylabel=y_label)
+            if limits is not None:
+                axis.set(xlim=limits[0], ylim=limits[1])
+        return to_svg(figure)
+
+
 def images(
     rows: Mapping[str, Sequence[Any]], *, low: float | int = -1, high: float | int = 1, name: str = "images"
 ) -> str:
@@ -238,7 +259,7 @@ def images(
 
 
 def draw(picture: Mapping[str, Any]) -> str:
-    """The SVG of a picture that a recipe described (`Curves`, `Paths`, `Bars`, `Points` or `Images` as plain data)."""
+    """The SVG of a picture that a recipe described (`Curves`, `Paths` and so on, as plain data)."""
     p = picture
     if p["kind"] == "curves":
         labels = {"x_label": p["x_label"], "y_label": p["y_label"]}
@@ -251,9 +272,14 @@ def draw(picture: Mapping[str, Any]) -> str:
         return bars(p["labels"], p["values"], **options)
     if p["kind"] == "points":
         return points(p["panels"], name=p["name"])
+    if p["kind"] == "trajectories":
+        options = {key: p[key] for key in ("x_label", "y_label", "limits", "name")}
+        return trajectories(p["panels"], **options)
     if p["kind"] == "images":
         return images(p["rows"], low=p["low"], high=p["high"], name=p["name"])
-    raise ValueError(f"There is no picture of kind {p['kind']!r}; known: curves, paths, bars, points, images.")
+    raise ValueError(
+        f"There is no picture of kind {p['kind']!r}; known: curves, paths, bars, points, trajectories, images."
+    )
 
 
 def save_svg(path: str | pathlib.Path, svg: str) -> pathlib.Path:
