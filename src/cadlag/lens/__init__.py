@@ -18,6 +18,12 @@ from cadlag.lens._estimators import Exact as Exact
 from cadlag.lens._estimators import Information as Information
 from cadlag.lens._estimators import PairwiseLower as PairwiseLower
 from cadlag.lens._estimators import PairwiseUpper as PairwiseUpper
+from cadlag.lens._feature_noise import FeatureExamples as FeatureExamples
+from cadlag.lens._feature_noise import FeatureNoise as FeatureNoise
+from cadlag.lens._feature_noise import PatchNetwork as PatchNetwork
+from cadlag.lens._feature_noise import alignments as alignments
+from cadlag.lens._feature_noise import sign_accuracy as sign_accuracy
+from cadlag.lens._feature_noise import squared_loss as squared_loss
 from cadlag.lens._gradient_phases import GradientNoise as GradientNoise
 from cadlag.lens._gradient_phases import gradient_noise as gradient_noise
 from cadlag.lens._gradient_phases import gradient_phases as gradient_phases
@@ -31,6 +37,13 @@ from cadlag.lens._information import information as information
 from cadlag.lens._information import layer_information as layer_information
 from cadlag.lens._information import training_range as training_range
 from cadlag.lens._layers import layers_of as layers_of
+from cadlag.lens._oscillation import Course as Course
+from cadlag.lens._oscillation import Oscillation as Oscillation
+from cadlag.lens._oscillation import oscillation as oscillation
+from cadlag.lens._oscillation_theory import ToyPath as ToyPath
+from cadlag.lens._oscillation_theory import oscillation_window as oscillation_window
+from cadlag.lens._oscillation_theory import toy_end as toy_end
+from cadlag.lens._oscillation_theory import toy_path as toy_path
 from cadlag.lens._symbols import discrete_information as discrete_information
 from cadlag.lens._symbols import entropy as entropy
 from cadlag.lens._symbols import row_symbols as row_symbols
