@@ -2,6 +2,10 @@
 loss, of a `Recorder`'s trace, or of a model's outputs.
 """
 
+from cadlag.lens._batch_curvature import BatchCurvature as BatchCurvature
+from cadlag.lens._batch_curvature import batch_curvature as batch_curvature
+from cadlag.lens._batch_curvature import directional_noise as directional_noise
+from cadlag.lens._batch_curvature import isotropic_noise as isotropic_noise
 from cadlag.lens._binning import AbstractBinning as AbstractBinning
 from cadlag.lens._binning import CurrentRange as CurrentRange
 from cadlag.lens._binning import FixedEdges as FixedEdges
@@ -12,6 +16,9 @@ from cadlag.lens._bottleneck import encoder_information as encoder_information
 from cadlag.lens._bottleneck import information_bottleneck as information_bottleneck
 from cadlag.lens._bottleneck import layer_beta as layer_beta
 from cadlag.lens._bottleneck import merge_inputs as merge_inputs
+from cadlag.lens._curvature_rate import CurvatureRateState as CurvatureRateState
+from cadlag.lens._curvature_rate import curvature_rate as curvature_rate
+from cadlag.lens._curvature_rate import heavy_ball as heavy_ball
 from cadlag.lens._estimators import AbstractEstimator as AbstractEstimator
 from cadlag.lens._estimators import Binned as Binned
 from cadlag.lens._estimators import Exact as Exact
@@ -44,6 +51,14 @@ from cadlag.lens._oscillation_theory import ToyPath as ToyPath
 from cadlag.lens._oscillation_theory import oscillation_window as oscillation_window
 from cadlag.lens._oscillation_theory import toy_end as toy_end
 from cadlag.lens._oscillation_theory import toy_path as toy_path
+from cadlag.lens._spiked import adam_rate as adam_rate
+from cadlag.lens._spiked import critical_batch as critical_batch
+from cadlag.lens._spiked import effective_batch as effective_batch
+from cadlag.lens._spiked import largest_rate as largest_rate
+from cadlag.lens._spiked import sampled_eigenvalue as sampled_eigenvalue
+from cadlag.lens._spiked import sgd_rate as sgd_rate
+from cadlag.lens._spiked import spiked_eigenvalue as spiked_eigenvalue
+from cadlag.lens._spiked import spiked_overlap as spiked_overlap
 from cadlag.lens._symbols import discrete_information as discrete_information
 from cadlag.lens._symbols import entropy as entropy
 from cadlag.lens._symbols import row_symbols as row_symbols
