@@ -8,6 +8,8 @@ import tyro
 
 from cadlag.recipes import Preset
 
+from ._lens_arguments import LensArguments
+
 PresetName = Literal["smoke", "quick", "standard", "gpu"]
 
 
@@ -303,4 +305,5 @@ Command = (
     | Annotated[SampleArguments, tyro.conf.subcommand("sample")]
     | Annotated[SolveArguments, tyro.conf.subcommand("solve")]
     | Annotated[DataArguments, tyro.conf.subcommand("data")]
+    | Annotated[LensArguments, tyro.conf.subcommand("lens")]
 )

@@ -23,6 +23,7 @@ from ._arguments import (
     SolveArguments,
     VerifyArguments,
 )
+from ._lens_arguments import LensArguments
 from ._show import make_progress, show_systems, show_verdicts
 
 
@@ -153,6 +154,20 @@ def solve(arguments: SolveArguments) -> int:
 def data(arguments: DataArguments) -> int:
     """`cadlag data`."""
     return _files("equations", "data_file", arguments)
+
+
+def lens(arguments: LensArguments) -> int:
+    """`cadlag lens`."""
+    what = arguments.what
+    kind = type(what).__name__.removeprefix("Lens").removesuffix("Arguments").lower()
+    return _files("lens", f"{kind}_file", what, what.run, show=_show_seen)
+
+
+def _show_seen(seen: Any) -> str:
+    """The page with all that was seen in the run; the text that names it."""
+    from cadlag.report import write_lens_page
+
+    return f"{seen}\n{write_lens_page(seen.out)}"
 
 
 def _files(

@@ -19,6 +19,7 @@ from ._arguments import (
     SolveArguments,
     VerifyArguments,
 )
+from ._lens_arguments import LensArguments
 
 _COMMANDS = {
     ListArguments: _commands.list_systems,
@@ -29,6 +30,7 @@ _COMMANDS = {
     SampleArguments: _commands.sample,
     SolveArguments: _commands.solve,
     DataArguments: _commands.data,
+    LensArguments: _commands.lens,
 }
 _ABOUT = "Learn, solve and understand continuous dynamics, and find out which published claims hold."
 

@@ -15,10 +15,9 @@ from cadlag.nn import MLP
 _AFFINE = (eqx.nn.Linear, eqx.nn.Conv, eqx.nn.ConvTranspose)
 
 
-def layers_of(
-    model: Any, *, final: Callable[[Array], Array] | None = None
-) -> Callable[[Any, Array], tuple[Array, ...]]:
-    """A function `layers(model, x)` for `eqx.nn.MLP`, `eqx.nn.Sequential` and `cadlag.nn.MLP`.
+def layers_of(model: Any, *, final: Callable[[Array], Array] | None = None) -> Callable[[Any, Any], tuple[Array, ...]]:
+    """A function `layers(model, x)` for `eqx.nn.MLP`, `eqx.nn.Sequential`, `cadlag.nn.MLP`, and any model with a method
+    `layers_at(x)` that returns the tuple itself, as the networks of `cadlag.series` have it.
 
     Each hidden layer is seen after its activation; of a `Sequential` the output of every member is a layer, but for an
     affine one (linear, convolution) that another member follows, and for dropout. The last entry is the output.
@@ -30,6 +29,8 @@ def layers_of(
     """
     kinds: dict[type, Callable] = {eqx.nn.MLP: _equinox_mlp, MLP: _cadlag_mlp, eqx.nn.Sequential: _sequential}
     walk = next((walk for kind, walk in kinds.items() if isinstance(model, kind)), None)
+    if callable(getattr(model, "layers_at", None)):
+        walk = _own
     if walk is None:
         raise TypeError(
             f"layers_of(model): {type(model).__name__} is not a stack of layers it knows (eqx.nn.MLP, "
@@ -37,11 +38,15 @@ def layers_of(
             "each layer for one example x."
         )
 
-    def layers(model: Any, x: Array) -> tuple[Array, ...]:
+    def layers(model: Any, x: Any) -> tuple[Array, ...]:
         *hidden, output = walk(model, x)
         return (*hidden, output if final is None else final(output))
 
     return layers
+
+
+def _own(model: Any, x: Any) -> tuple[Array, ...]:
+    return model.layers_at(x)
 
 
 def _equinox_mlp(model: Any, x: Array) -> tuple[Array, ...]:

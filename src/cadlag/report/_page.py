@@ -5,7 +5,7 @@ import html
 import json
 import pathlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from . import plots
@@ -50,13 +50,17 @@ def render(config: Mapping[str, Any], claims: Mapping[str, Any], page: Mapping[s
         tally(claims["claims"]),
         _alarm(page),
         verdicts,
-        _section("Figures", "\n".join(_picture(p, out) for p in page["pictures"])),
-        _section("Tables", "\n".join(_table(t) for t in page["tables"])),
+        _section("Figures", "\n".join(picture_figure(p, out) for p in page["pictures"])),
+        _section("Tables", "\n".join(table_section(t) for t in page["tables"])),
         _section("Arms", _arms(config)),
         _section("How to reproduce", _reproduce(config)),
         _section("Citation", f"<pre>{html.escape(page['bibtex'].strip())}</pre>" if page["bibtex"] else ""),
     ]
-    title = f"{config['recipe']} · {config['preset']} · Cadlag"
+    return document(f"{config['recipe']} · {config['preset']} · Cadlag", body)
+
+
+def document(title: str, body: Sequence[str]) -> str:
+    """A whole page from its parts, empty ones left out."""
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -92,7 +96,8 @@ def _alarm(page: Mapping[str, Any]) -> str:
     return f'<section class="alarm">{head}<ul class="small">{items}</ul></section>'
 
 
-def _picture(picture: Mapping[str, Any], out: pathlib.Path) -> str:
+def picture_figure(picture: Mapping[str, Any], out: pathlib.Path) -> str:
+    """A picture with its caption; drawn ones are kept in `figures/` too."""
     caption = f"<figcaption>{html.escape(picture['caption'])}</figcaption>"
     if picture["kind"] == "drawn":
         return f"<figure>{_embedded(out / 'figures' / picture['file'], picture['caption'])}{caption}</figure>"
@@ -119,7 +124,8 @@ def _embedded(path: pathlib.Path, alt: str) -> str:
     return f'<img src="data:{kind};base64,{content}" alt="{html.escape(alt, quote=True)}">'
 
 
-def _table(table: Mapping[str, Any]) -> str:
+def table_section(table: Mapping[str, Any]) -> str:
+    """A table with its title."""
     rows = [[cell(value) for value in row] for row in table["rows"]]
     right = [any(row[i][1] for row in rows) for i in range(len(table["columns"]))]
     heads = "".join(
@@ -143,7 +149,7 @@ def _cell(text: str, is_number: bool) -> str:
 def _arms(config: Mapping[str, Any]) -> str:
     rows = [[a["name"], a["kind"], a["description"]] for a in config["arms"]]
     table = {"title": "", "columns": ["arm", "kind", "what it is"], "rows": rows, "caption": ""}
-    return _table(table).removeprefix("<h3></h3>")
+    return table_section(table).removeprefix("<h3></h3>")
 
 
 def _reproduce(config: Mapping[str, Any]) -> str:

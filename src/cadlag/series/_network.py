@@ -59,6 +59,11 @@ class SeriesNetwork(eqx.Module):
         k1, k2 = jr.split(key)
         return self.head(self.model(series, key=k1, final=True), key=k2 if training else None)
 
+    def layers_at(self, series: IrregularSeries) -> tuple[Float[Array, " hidden"], Float[Array, " out"]]:
+        """State and outputs at the last time, for looking into the network; a stochastic model on one path."""
+        state = self.model(series, key=jr.key(0), final=True)
+        return state, self.head(state)
+
     def rows(self, series: IrregularSeries, *, key: PRNGKeyArray, training: bool = False) -> Float[Array, "time out"]:
         """Outputs at every time of the series."""
         k1, k2, k3 = jr.split(key, 3)

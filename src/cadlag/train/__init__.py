@@ -22,6 +22,7 @@ from ._hooks import (
 )
 from ._kept import TrainedRun as TrainedRun
 from ._kept import read_run as read_run
+from ._kept import training_folder as training_folder
 from ._least_squares import least_squares as least_squares
 from ._minimise import advance as advance
 from ._minimise import minimise as minimise

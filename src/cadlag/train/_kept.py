@@ -85,7 +85,7 @@ def read_run(path: str | os.PathLike, parts: Mapping[str, Any] | None = None) ->
 
     **Raises:** ValueError for a folder that is no run, holds no checkpoint, or kept no problem.
     """
-    folder = _training_folder(Path(path))
+    folder = training_folder(Path(path))
     files = _checkpoint.listing(folder / "checkpoints")
     if not files:
         raise ValueError(f"{folder} has no checkpoints: the run was stopped before its first one. Run it again.")
@@ -105,7 +105,8 @@ def read_run(path: str | os.PathLike, parts: Mapping[str, Any] | None = None) ->
     return TrainedRun(kept["loss"], kept["batches"], kept["key"], tuple(taken), tuple(found))
 
 
-def _training_folder(path: Path) -> Path:
+def training_folder(path: Path) -> Path:
+    """The folder with the checkpoints: `path`, or `training` in it, where `cadlag fit` puts it."""
     for folder in (path, path / "training"):
         if (folder / "checkpoints").is_dir():
             return folder
