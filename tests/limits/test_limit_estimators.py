@@ -82,6 +82,8 @@ def test_learnt_process_agrees_with_scikit_learn():
     untouched = GaussianProcessRegressor(SquaredExponential(1.0), noise=0.01, learn=False, standardise=False)
     assert ours.log_marginal_likelihood_ > untouched.fit(X, Y[:, 0]).log_marginal_likelihood_ + 1
     assert ours.score(X, Y[:, 0]) > 0.9
+    density = stats.norm(found, np.hypot(deviation, ours.noise_std_)).logpdf(0.3)
+    np.testing.assert_allclose(ours.log_prob(Z, np.full(len(Z), 0.3)), density, rtol=1e-9)
 
 
 def test_duplicates_and_constant_targets():

@@ -6,6 +6,7 @@ import numpy as np
 import optax
 import pytest
 
+from cadlag.nn import Conv
 from cadlag.train import (
     Bar,
     EarlyStopping,
@@ -143,13 +144,17 @@ def test_measuring_records_a_choice_that_resuming_repeats(tmp_path):
         train(70, run=tmp_path, block=7)
 
 
-def test_a_convolution_is_measured_and_nothing_else_is(tmp_path):
+def test_a_convolution_of_unusual_layout_is_measured_and_nothing_else_is(tmp_path):
     conv = eqx.nn.Conv1d(1, 1, 3, key=KEY)
     update = gradient(lambda u, batch, key: (jnp.mean(u(jnp.ones((1, 8))) ** 2), {}), optax.sgd(1e-2))
     fit(update, conv, None, steps=60, key=KEY, run=tmp_path / "conv")
+    ours = Conv(1, 1, 3, spatial_axes=1, key=KEY)
+    update = gradient(lambda u, batch, key: (jnp.mean(u(jnp.ones((8, 1))) ** 2), {}), optax.sgd(1e-2))
+    fit(update, ours, None, steps=60, key=KEY, run=tmp_path / "ours")
     train(60, run=tmp_path / "mlp")
-    chosen = [json.loads((tmp_path / n / "config.json").read_text())["choices"]["block"] for n in ("conv", "mlp")]
-    assert ["seconds_per_single_step" in c for c in chosen] == [True, False]
+    names = ("conv", "ours", "mlp")
+    chosen = [json.loads((tmp_path / n / "config.json").read_text())["choices"]["block"] for n in names]
+    assert ["seconds_per_single_step" in c for c in chosen] == [True, False, False]
 
 
 def test_steps_within_a_time_are_measured_once(tmp_path):

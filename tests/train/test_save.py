@@ -83,6 +83,14 @@ def test_layers_of_the_list_come_back(tmp_path, layer):
     assert bool(eqx.tree_equal(before, after))
 
 
+def test_an_mlp_with_equinox_s_defaults_comes_back(tmp_path):
+    net = eqx.nn.MLP(2, 3, 4, 1, key=jax.random.key(0))
+    back = roundtrip(tmp_path, net)
+    assert jax.tree.structure(back) == jax.tree.structure(net)
+    assert back.final_activation is net.final_activation
+    assert same_bits(back, net)
+
+
 def test_dicts_keep_keys_of_any_kind_and_their_order(tmp_path):
     x = {3: "a", "b": (1, [2.0]), ("c", None): float("-inf"), 1 + 2j: np.float32(0.1)}
     back = roundtrip(tmp_path, x)

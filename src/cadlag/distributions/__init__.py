@@ -12,6 +12,7 @@ from cadlag.distributions._positive import InverseGamma as InverseGamma
 from cadlag.distributions._positive import LogNormal as LogNormal
 from cadlag.distributions._positive import Squared as Squared
 from cadlag.distributions._scale import ScalePosterior as ScalePosterior
+from cadlag.distributions._scale import scale_log_density as scale_log_density
 from cadlag.distributions._scale import scale_posterior as scale_posterior
 from cadlag.distributions._student import MultivariateT as MultivariateT
 from cadlag.distributions._student import ScaleMixture as ScaleMixture

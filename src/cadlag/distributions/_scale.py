@@ -5,6 +5,7 @@ Burr XII, log-normal, half-Cauchy) so has its posterior: one peak, found by zoom
 error falls exponentially with the number of nodes. The cost does not depend on n.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,10 +13,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
-from jax.scipy.special import logsumexp
+from jax.scipy.special import gammaln, logsumexp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from cadlag.distributions._distribution import AbstractDistribution
+from cadlag.distributions._positive import InverseGamma
 
 _NODES, _ZOOM, _ROUNDS = 401, 65, 7
 
@@ -69,6 +71,32 @@ def scale_posterior(prior: AbstractDistribution, quadratic: Float[Array, ""], co
     terms = jax.vmap(joint)(nodes) + jnp.log(nodes[1] - nodes[0])
     evidence = logsumexp(terms)
     return ScalePosterior(prior, quadratic, nodes, terms - evidence, evidence, count)
+
+
+def scale_log_density(scale: AbstractDistribution, squares: Float[Array, "*of"], count: int) -> Float[Array, "*of"]:
+    """log ∫ p(v) v^(-count/2) exp(-squares / (2 v)) dv - count log(2 pi) / 2: `count` Gaussian values of variance v.
+
+    In closed form for an `InverseGamma` (a, b), Student's t with 2 a degrees of freedom and scale matrix b/a I; else by
+    quadrature.
+    """
+    if isinstance(scale, InverseGamma):
+        return _inverse_gamma_density(scale, squares, count)
+    constant = -count / 2 * math.log(2 * math.pi)
+    return jax.vmap(lambda d: _log_evidence(scale, d, count))(squares.ravel()).reshape(squares.shape) + constant
+
+
+def _inverse_gamma_density(scale: InverseGamma, squares: Array, count: int) -> Array:
+    a, b, half = scale.a, scale.b, count / 2
+    constant = gammaln(a + half) - gammaln(a) - half * jnp.log(2 * jnp.asarray(math.pi, a.dtype) * b)
+    return constant - (a + half) * jnp.log1p(squares / (2 * b))
+
+
+def _log_evidence(scale: AbstractDistribution, squares: Array, count: int) -> Array:
+    if not isinstance(scale, ScalePosterior):
+        return scale_posterior(scale, squares, count).log_evidence
+    # With the data behind the posterior: nodes of their own even for values far out in the tails.
+    joint = scale_posterior(scale.prior, scale.quadratic + squares, scale.count + count)
+    return joint.log_evidence - scale.log_evidence
 
 
 def _log_joint(prior: AbstractDistribution, quadratic: Array, count: int) -> Callable[[Array], Array]:

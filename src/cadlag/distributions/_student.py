@@ -4,20 +4,18 @@ x = loc + sqrt(v) L z with ONE v for all entries: they are uncorrelated where th
 E[x_1² x_2²] = E[v²] k_11 k_22. Entries with variances of their own would have other marginals and another joint law.
 """
 
-import math
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import jax.random as jr
-from jax.scipy.special import gammaln
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from cadlag.distributions._checks import floats
 from cadlag.distributions._distribution import AbstractDistribution
 from cadlag.distributions._gaussian import times
-from cadlag.distributions._positive import positive_log
-from cadlag.distributions._scale import scale_posterior
+from cadlag.distributions._positive import InverseGamma, positive_log
+from cadlag.distributions._scale import scale_log_density
 
 
 class MultivariateT(AbstractDistribution):
@@ -52,22 +50,17 @@ class MultivariateT(AbstractDistribution):
     def log_prob(self, x: Float[Array, "D"]) -> Float[Array, ""]:
         """The log-density, in nats."""
         whitened = jax.scipy.linalg.solve_triangular(self.root, x - self.loc, lower=True)
-        logdet = 2 * jnp.sum(jnp.log(jnp.diagonal(self.root)))
-        return student_log_density(jnp.sum(whitened**2), logdet, self.df, self.loc.shape[0])
-
-
-def student_log_density(quadratic: Array, logdet: Array, df: Array, size: int) -> Array:
-    """log density of a t of dimension `size` from the squared distance and log det of its scale matrix."""
-    half = (df + size) / 2
-    constant = gammaln(half) - gammaln(df / 2) - size / 2 * jnp.log(df * jnp.asarray(math.pi, df.dtype))
-    return constant - logdet / 2 - half * jnp.log1p(quadratic / df)
+        density = scale_log_density(InverseGamma.of_degrees(self.df), jnp.sum(whitened**2), self.loc.shape[0])
+        return density - jnp.sum(jnp.log(jnp.diagonal(self.root)))
 
 
 class ScaleMixture(AbstractDistribution):
-    """A Gaussian in R^D whose covariance v L Lᵀ has a random factor v; its density by quadrature over log v.
+    """A Gaussian in R^D whose covariance v L Lᵀ has a random factor v.
+
+    Its density is found by quadrature over log v, for an `InverseGamma`, which makes a `MultivariateT`, in closed form.
 
     **Arguments:** `loc` (D,), which decides the dtype; `root` (D, D), the lower triangle L, with a positive diagonal;
-    `scale`, the law of v, whose log v has a log-concave density. With an `InverseGamma` the result is `MultivariateT`.
+    `scale`, the law of v, whose log v has a log-concave density.
 
     **Raises:** ValueError for shapes that do not fit; TypeError if `scale` is no law.
     """
@@ -91,9 +84,8 @@ class ScaleMixture(AbstractDistribution):
     def log_prob(self, x: Float[Array, "D"]) -> Float[Array, ""]:
         """The log-density, in nats."""
         whitened = jax.scipy.linalg.solve_triangular(self.root, x - self.loc, lower=True)
-        size = self.loc.shape[0]
-        evidence = scale_posterior(self.scale, jnp.sum(whitened**2), size).log_evidence
-        return evidence - jnp.sum(jnp.log(jnp.diagonal(self.root))) - size / 2 * math.log(2 * math.pi)
+        density = scale_log_density(self.scale, jnp.sum(whitened**2), self.loc.shape[0])
+        return density - jnp.sum(jnp.log(jnp.diagonal(self.root)))
 
 
 def _loc_and_root(loc: Any, root: Any) -> tuple[Array, Array]:

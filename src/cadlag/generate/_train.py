@@ -1,6 +1,5 @@
 """Training shared by the wing's estimators: Adam with warm-up and cosine decay, averaged weights, resumable."""
 
-import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -8,13 +7,10 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-import optax
 from jaxtyping import PyTree
 
 from cadlag.data import Batches
-from cadlag.train import EMA, fit, gradient
-
-CLIP = 1.0
+from cadlag.train import EMA, fit, gradient, warmed_adam
 
 
 class Training(NamedTuple):
@@ -29,13 +25,9 @@ class Training(NamedTuple):
     progress: Any
 
 
-@functools.lru_cache(maxsize=64)
 def make_update(loss: Callable, learning_rate: float, steps: int, average: float) -> Any:
-    """Made once for equal settings, since a new optimiser means compiling anew."""
-    warm_up = min(max(1, steps // 20), 500)
-    rate = optax.warmup_cosine_decay_schedule(0.0, learning_rate, warm_up, max(steps, warm_up + 1))
-    optimiser = optax.chain(optax.clip_by_global_norm(CLIP), optax.adam(rate))
-    return gradient(loss, optimiser, average=EMA(average))
+    """Adam with warm-up and decay, averaged weights."""
+    return gradient(loss, warmed_adam(learning_rate, steps), average=EMA(average))
 
 
 def train(model: PyTree, data: PyTree, loss: Callable, settings: Training) -> tuple[PyTree, dict[str, np.ndarray]]:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
+from jax.sharding import Mesh
 from jaxtyping import Array, Float
 
 from cadlag.kernels._gram import AbstractGramMap, Gram, input_gram
@@ -29,6 +30,7 @@ def network_kernels(
     z: Float[Array, "m ..."] | None = None,
     *,
     block: int | None = None,
+    mesh: Mesh | None = None,
 ) -> NetworkKernels:
     """Both kernels of an architecture between all x_i and z_j (z = x by default, symmetric, with exact diagonals).
 
@@ -40,23 +42,27 @@ def network_kernels(
     - `block`: how many points of x and of z are taken at once; by default as many as keep a covariance, with its axes
       of space, below four million entries. Symmetric matrices take the blocks on and above the diagonal alone.
 
-    Rows of x that lie on several devices (`jax.device_put` with a sharding of the first axis) give rows of both kernels
-    that stay there, where z is given and one block takes all.
+    - `mesh`: devices that share the blocks, such as `jax.make_mesh((8,), ("data",))`; the default block then leaves
+      each some of them.
+
+    Without a mesh, rows of x that lie on several devices (`jax.device_put` with a sharding of the first axis) give rows
+    of both kernels that stay there, where z is given and one block takes all.
 
     **Raises:** ValueError for shapes that do not fit, TypeError for dtypes that are not floating or differ.
     """
     _check(architecture, x, z)
-    return NetworkKernels(*_blocks(architecture, x, z, block, True))
+    return NetworkKernels(*_blocks(architecture, x, z, block, True, mesh))
 
 
 class NNGP(AbstractKernel):
     """The covariance of an infinitely wide network's outputs at initialisation (Lee et al., ICLR 2018).
 
-    **Arguments:** `architecture` and `block`, see `network_kernels`.
+    **Arguments:** `architecture`, `block` and `mesh`, see `network_kernels`.
     """
 
     architecture: AbstractGramMap
     block: int | None = eqx.field(static=True, default=None)
+    mesh: Mesh | None = eqx.field(static=True, default=None)
 
     def __call__(self, x: Float[Array, "..."], y: Float[Array, "..."]) -> Float[Array, ""]:
         """K(x, y) of two inputs."""
@@ -65,17 +71,18 @@ class NNGP(AbstractKernel):
     def gram(self, x: Float[Array, "n ..."], z: Float[Array, "m ..."] | None = None) -> Float[Array, "n m"]:
         """K(x_i, z_j)."""
         _check(self.architecture, x, z)
-        return _blocks(self.architecture, x, z, self.block, False)[0]
+        return _blocks(self.architecture, x, z, self.block, False, self.mesh)[0]
 
 
 class NTK(AbstractKernel):
     """The neural tangent kernel of an infinitely wide network (Jacot et al., NeurIPS 2018).
 
-    **Arguments:** `architecture` and `block`, see `network_kernels`.
+    **Arguments:** `architecture`, `block` and `mesh`, see `network_kernels`.
     """
 
     architecture: AbstractGramMap
     block: int | None = eqx.field(static=True, default=None)
+    mesh: Mesh | None = eqx.field(static=True, default=None)
 
     def __call__(self, x: Float[Array, "..."], y: Float[Array, "..."]) -> Float[Array, ""]:
         """T(x, y) of two inputs."""
@@ -84,7 +91,7 @@ class NTK(AbstractKernel):
     def gram(self, x: Float[Array, "n ..."], z: Float[Array, "m ..."] | None = None) -> Float[Array, "n m"]:
         """T(x_i, z_j)."""
         _check(self.architecture, x, z)
-        return _blocks(self.architecture, x, z, self.block, True)[1]
+        return _blocks(self.architecture, x, z, self.block, True, self.mesh)[1]
 
 
 def _check(architecture: AbstractGramMap, x: Array, z: Array | None) -> None:
@@ -99,14 +106,17 @@ def _check(architecture: AbstractGramMap, x: Array, z: Array | None) -> None:
 
 
 def _blocks(
-    architecture: AbstractGramMap, x: Array, z: Array | None, block: int | None, tangent: bool
+    architecture: AbstractGramMap, x: Array, z: Array | None, block: int | None, tangent: bool, mesh: Mesh | None
 ) -> list[Float[Array, "n m"]]:
     n, m = len(x), len(x if z is None else z)
-    block = _block_size(architecture, x, block)
-    if n <= block and m <= block:
+    size = _block_size(architecture, x, block)
+    if mesh is not None and block is None:
+        # Blocks enough for every device, also of the half that a symmetric matrix needs.
+        size = min(size, -(-max(n, m) // (2 * mesh.size)))
+    if mesh is None and n <= size and m <= size:
         same = jnp.eye(n, dtype=bool) if z is None else None
         return _kernels(architecture, x, x if z is None else z, same, tangent)
-    return _tiled(architecture, x, z, block, tangent)
+    return _tiled(architecture, x, z, size, tangent, mesh)
 
 
 def _block_size(architecture: AbstractGramMap, x: Array, block: int | None) -> int:
@@ -130,5 +140,7 @@ def _kernels(architecture: AbstractGramMap, x: Array, z: Array, same: Array | No
 
 
 @eqx.filter_jit
-def _tiled(architecture: AbstractGramMap, x: Array, z: Array | None, block: int, tangent: bool) -> list[Array]:
-    return map_tiles(lambda a, b, same: _kernels(architecture, a, b, same, tangent), x, z, block)
+def _tiled(
+    architecture: AbstractGramMap, x: Array, z: Array | None, block: int, tangent: bool, mesh: Mesh | None
+) -> list[Array]:
+    return map_tiles(lambda a, b, same: _kernels(architecture, a, b, same, tangent), x, z, block, mesh)

@@ -6,16 +6,12 @@ the mean is that of the Gaussian process whatever p(v) is, while the variance fo
 v ~ InverseGamma(a, b), v | y ~ InverseGamma(a + n/2, b + d/2) and all predictions are Student's t.
 """
 
-import math
-
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import jax.random as jr
-from jax.scipy.special import gammaln
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from cadlag.distributions import AbstractDistribution, InverseGamma, ScalePosterior, scale_posterior
+from cadlag.distributions import AbstractDistribution, InverseGamma, ScalePosterior, scale_log_density, scale_posterior
 from cadlag.kernels import AbstractKernel
 from cadlag.limits._process import GaussianProcess, Number, condition
 
@@ -94,30 +90,6 @@ def scale_mixture_log_likelihood(
     process = condition(kernel, x, y, noise=noise)
     density = scale_log_density(prior, jnp.sum(y * process.coefficients), y.size)
     return density - 0.5 * y.shape[1] * process.cholesky.logdet
-
-
-def scale_log_density(scale: AbstractDistribution, squares: Float[Array, "*of"], count: int) -> Float[Array, "*of"]:
-    """log ∫ p(v) v^(-count/2) exp(-squares / (2 v)) dv - count log(2 pi) / 2: `count` values of variance v."""
-    if isinstance(scale, InverseGamma):
-        return _inverse_gamma_density(scale, squares, count)
-    constant = -count / 2 * math.log(2 * math.pi)
-    return jax.vmap(lambda d: _evidence(scale, d, count))(squares.ravel()).reshape(squares.shape) + constant
-
-
-def _inverse_gamma_density(scale: InverseGamma, squares: Array, count: int) -> Array:
-    """Student's t with 2 a degrees of freedom and the scale matrix b/a I."""
-    a, b = scale.a, scale.b
-    half = count / 2
-    constant = gammaln(a + half) - gammaln(a) - half * jnp.log(2 * jnp.asarray(math.pi, a.dtype) * b)
-    return constant - (a + half) * jnp.log1p(squares / (2 * b))
-
-
-def _evidence(scale: AbstractDistribution, squares: Array, count: int) -> Array:
-    if not isinstance(scale, ScalePosterior):
-        return scale_posterior(scale, squares, count).log_evidence
-    # With the data behind the posterior: nodes of their own even for values far out in the tails.
-    joint = scale_posterior(scale.prior, scale.quadratic + squares, scale.count + count)
-    return joint.log_evidence - scale.log_evidence
 
 
 def _posterior(prior: AbstractDistribution, quadratic: Array, count: int) -> InverseGamma | ScalePosterior:

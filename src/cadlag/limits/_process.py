@@ -47,6 +47,11 @@ class GaussianProcess(eqx.Module):
         prior = jax.lax.map(lambda a: self.kernel.gram(a[None])[0, 0], z, batch_size=256)
         return jnp.maximum(prior - jnp.sum(self._half(z) ** 2, axis=0), 0)
 
+    def log_prob(self, z: Float[Array, "m ..."], y: Float[Array, "m outputs"]) -> Float[Array, "m outputs"]:
+        """Log-densities of new values y, noise included, each on its own, in nats."""
+        variance = (self.variance(z) + self.noise)[:, None]
+        return jax.scipy.stats.norm.logpdf(y, self.mean(z), jnp.sqrt(variance))
+
     def sample(self, z: Float[Array, "m ..."], *, key: PRNGKeyArray) -> Float[Array, "m outputs"]:
         """One draw of f at z, jointly."""
         mean = self.mean(z)

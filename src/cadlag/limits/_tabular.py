@@ -143,11 +143,3 @@ def _numbers(name: str, values: Any) -> np.ndarray:
     if not np.all(np.isfinite(array)):
         raise ValueError(f"{name} holds NaN or infinite values; leave those rows out or fill them in.")
     return array
-
-
-def r_squared(truth: Any, predicted: np.ndarray) -> float:
-    """1 - residual over total sum of squares, averaged over targets."""
-    truth = np.asarray(truth, float).reshape(predicted.shape)
-    spread = np.sum((truth - truth.mean(0)) ** 2, axis=0)
-    residual = np.sum((truth - predicted) ** 2, axis=0)
-    return float(np.mean(1 - residual / np.where(spread > 0, spread, 1)))

@@ -19,8 +19,9 @@ from cadlag.limits._deep_kernel_machine import DeepKernelMachine, deep_kernel_ma
 from cadlag.limits._inducing import representatives
 from cadlag.limits._likelihood import AbstractLikelihood, CategoricalLikelihood, GaussianLikelihood
 from cadlag.limits._sparse_training import adam, check_counts, padded_blocks
-from cadlag.limits._tabular import KernelEstimator, r_squared
+from cadlag.limits._tabular import KernelEstimator
 from cadlag.linalg import safe_cholesky
+from cadlag.metrics import r_squared
 from cadlag.train import enable_x64, fit, gradient
 
 _PREDICTION_DRAWS = 500

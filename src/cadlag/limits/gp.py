@@ -6,21 +6,18 @@ operations (Rasmussen and Williams, 2006, algorithm 2.1).
 
 from typing import Any
 
-import equinox as eqx
-import jax
 import jax.numpy as jnp
-import jax.random as jr
 import numpy as np
 from jaxtyping import Array
 
 from cadlag.kernels import AbstractKernel
 from cadlag.limits._hosted import LEAST_NOISE, maximise, starting_kernel
-from cadlag.limits._process import GaussianProcess, condition, log_marginal_likelihood
-from cadlag.limits._tabular import KernelEstimator, r_squared
+from cadlag.limits._process import condition, log_marginal_likelihood
+from cadlag.limits._process_regressor import ProcessRegressor
 from cadlag.train import enable_x64
 
 
-class GaussianProcessRegressor(KernelEstimator):
+class GaussianProcessRegressor(ProcessRegressor):
     """Gaussian-process regression on standardised targets, in double precision.
 
     **Arguments:**
@@ -32,8 +29,6 @@ class GaussianProcessRegressor(KernelEstimator):
     - `standardise`: scale columns of X (or all pixels of images alike) to mean 0 and deviation 1.
     - `seed`: of `sample`.
     """
-
-    _estimator_type, _multi_output = "regressor", True
 
     def __init__(
         self,
@@ -70,36 +65,6 @@ class GaussianProcessRegressor(KernelEstimator):
             self.jitter_ = float(self.model_.cholesky.jitter)
         self.noise_std_ = float(np.sqrt(noise)) * self.scale_
         return self
-
-    def predict(self, X: Any, *, return_std: bool = False) -> Any:
-        """Posterior mean (n,) or (n, outputs), with `return_std` also the deviation of f, without noise."""
-        with enable_x64():
-            inputs = self._inputs(X)
-            mean = self._unscaled(_mean(self.model_, inputs))
-            return (mean, self._deviation(_variance(self.model_, inputs))) if return_std else mean
-
-    def sample(self, X: Any, n: int = 1) -> np.ndarray:
-        """`n` joint draws of f at X, (n, points) or (n, points, outputs)."""
-        if n < 1:
-            raise ValueError(f"n={n} of sample: expected at least one draw.")
-        with enable_x64():
-            inputs = self._inputs(X)
-            draws = jax.vmap(lambda k: self.model_.sample(inputs, key=k))(jr.split(jr.key(self.seed), n))
-            return self._unscaled(draws)
-
-    def score(self, X: Any, y: Any) -> float:
-        """Coefficient of determination R² (mean over outputs)."""
-        return r_squared(y, self.predict(X))
-
-
-@eqx.filter_jit
-def _mean(model: GaussianProcess, x: Array) -> Array:
-    return model.mean(x)
-
-
-@eqx.filter_jit
-def _variance(model: GaussianProcess, x: Array) -> Array:
-    return model.variance(x)
 
 
 def maximise_likelihood(

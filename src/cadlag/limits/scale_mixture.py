@@ -7,9 +7,7 @@ is a multivariate t with 2 a degrees of freedom, and 2 a + n once n values are k
 from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
-import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Float
 
@@ -17,11 +15,10 @@ from cadlag.distributions import AbstractDistribution, InverseGamma
 from cadlag.kernels import AbstractKernel
 from cadlag.limits._hosted import LEAST_NOISE, maximise, starting_kernel
 from cadlag.limits._mixture_process import (
-    ScaleMixtureProcess,
     condition_scale_mixture,
     scale_mixture_log_likelihood,
 )
-from cadlag.limits._tabular import KernelEstimator, r_squared
+from cadlag.limits._process_regressor import ProcessRegressor
 from cadlag.train import enable_x64
 
 _LEAST_DEGREES, _MOST_DEGREES = 0.1, 1e6
@@ -37,7 +34,7 @@ class Degrees(eqx.Module):
         return InverseGamma.of_degrees(jnp.clip(jnp.exp(self.log_degrees), _LEAST_DEGREES, _MOST_DEGREES))
 
 
-class StudentTRegressor(KernelEstimator):
+class StudentTRegressor(ProcessRegressor):
     """Regression by a scale mixture of Gaussian processes, Student's t by default, in double precision.
 
     **Arguments:**
@@ -53,8 +50,6 @@ class StudentTRegressor(KernelEstimator):
     - `standardise`: scale columns of X (or all pixels of images alike) to mean 0 and deviation 1.
     - `seed`: of `sample`.
     """
-
-    _estimator_type, _multi_output = "regressor", True
 
     def __init__(
         self,
@@ -97,39 +92,6 @@ class StudentTRegressor(KernelEstimator):
             self.degrees_ = 2 * float(scale.a) if isinstance(scale, InverseGamma) else float("nan")
         return self
 
-    def predict(self, X: Any, *, return_std: bool = False) -> Any:
-        """Posterior mean (n,) or (n, outputs), with `return_std` also the deviation of f, without noise; infinite where
-        the law has no variance (2 degrees of freedom or fewer).
-        """
-        with enable_x64():
-            inputs = self._inputs(X)
-            mean = self._unscaled(_mean(self.model_, inputs))
-            return (mean, self._deviation(_variance(self.model_, inputs))) if return_std else mean
-
-    def log_prob(self, X: Any, y: Any) -> np.ndarray:
-        """Log-densities of new targets y, noise included, each on its own, in nats; shaped like y."""
-        with enable_x64():
-            inputs = self._inputs(X)
-            targets = np.asarray(y, float)
-            if targets.shape[:1] != (len(inputs),) or targets.reshape(len(inputs), -1).shape[1] != len(self.scale_):
-                raise ValueError(f"y has shape {targets.shape} for {len(inputs)} rows of X; expected that of fitting.")
-            scaled = (targets.reshape(len(inputs), -1) - self.center_) / self.scale_
-            densities = np.asarray(_log_prob(self.model_, inputs, jnp.asarray(scaled))) - np.log(self.scale_)
-        return densities.reshape(targets.shape)
-
-    def sample(self, X: Any, n: int = 1) -> np.ndarray:
-        """`n` joint draws of f at X, each with one scale, (n, points) or (n, points, outputs)."""
-        if n < 1:
-            raise ValueError(f"n={n} of sample: expected at least one draw.")
-        with enable_x64():
-            inputs = self._inputs(X)
-            draws = jax.vmap(lambda k: self.model_.sample(inputs, key=k))(jr.split(jr.key(self.seed), n))
-            return self._unscaled(draws)
-
-    def score(self, X: Any, y: Any) -> float:
-        """Coefficient of determination R² (mean over outputs)."""
-        return r_squared(y, self.predict(X))
-
     def _check(self) -> None:
         if not 0 < self.degrees < np.inf:
             raise ValueError(
@@ -166,18 +128,3 @@ def _learn(
     start = (kernel, jnp.log(noise), prior if learn_prior else None)
     kernel, log_noise, learnt = maximise(_Objective(prior), start, steps, x, y)
     return kernel, learnt if learn_prior else prior, jnp.exp(log_noise) + LEAST_NOISE
-
-
-@eqx.filter_jit
-def _mean(model: ScaleMixtureProcess, x: Array) -> Array:
-    return model.mean(x)
-
-
-@eqx.filter_jit
-def _variance(model: ScaleMixtureProcess, x: Array) -> Array:
-    return model.variance(x)
-
-
-@eqx.filter_jit
-def _log_prob(model: ScaleMixtureProcess, x: Array, y: Array) -> Array:
-    return model.log_prob(x, y)

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Bool, Float
 
 
@@ -14,22 +15,28 @@ def map_tiles(
     x: Float[Array, "n ..."],
     z: Float[Array, "m ..."] | None,
     block: int,
+    mesh: Mesh | None = None,
 ) -> Any:
     """`function` of `block` points of x and of z at a time, put together to arrays (n, m, ...).
 
     With z None the matrix is that of x with itself and symmetric: tiles below the diagonal are not computed but
     transposed, blocks (o, o) within them too. `function` takes two blocks and which pairs are one point (None where
     there is a z), and returns a PyTree of arrays (b, b) or (b, b, o, o).
+
+    With a `mesh` each of its devices computes its share of the tiles, which are as many for each.
     """
     rows, columns = (cut(a, block) for a in (x, x if z is None else z))
     symmetric = z is None
     pairs = [(i, j) for i in range(len(rows)) for j in range(len(columns)) if i <= j or not symmetric]
     first, second = jnp.asarray(np.array(pairs, np.int32).T)
-    within = jnp.eye(block, dtype=bool)
 
-    def one(pair: tuple[Array, Array]) -> Any:
+    def one(rows: Array, columns: Array, pair: tuple[Array, Array]) -> Any:
         i, j = pair
-        return function(rows[i], columns[j], within & (i == j) if symmetric else None)
+        same = jnp.eye(block, dtype=bool) & (i == j) if symmetric else None
+        return function(rows[i], columns[j], same)
+
+    def share(rows: Array, columns: Array, pairs: Any) -> Any:
+        return jax.lax.map(lambda pair: one(rows, columns, pair), pairs)
 
     def placed(tiles: Array) -> Array:
         whole = jnp.zeros((len(rows), len(columns), *tiles.shape[1:]), tiles.dtype)
@@ -39,7 +46,16 @@ def map_tiles(
         whole = whole.reshape(len(rows) * block, len(columns) * block, *tiles.shape[3:])
         return whole[: len(x), : len(x if z is None else z)]
 
-    return jax.tree.map(placed, jax.lax.map(one, (first, second)))
+    if mesh is None:
+        tiles = share(rows, columns, (first, second))
+    else:
+        # Devices without a tile of their own repeat the last one.
+        extra = -len(pairs) % mesh.size
+        padded = tuple(jnp.pad(index, (0, extra), mode="edge") for index in (first, second))
+        everywhere, split = PartitionSpec(), PartitionSpec(mesh.axis_names)
+        over = jax.shard_map(share, mesh=mesh, in_specs=(everywhere, everywhere, split), out_specs=split)
+        tiles = jax.tree.map(lambda a: a[: len(pairs)], over(rows, columns, padded))
+    return jax.tree.map(placed, tiles)
 
 
 def _transposed(tiles: Array) -> Array:

@@ -5,6 +5,7 @@ from cadlag.metrics._correlation import high_correlation_time as high_correlatio
 from cadlag.metrics._correlation import pairwise_correlation as pairwise_correlation
 from cadlag.metrics._debiased import Estimate as Estimate
 from cadlag.metrics._debiased import debiased as debiased
+from cadlag.metrics._determination import r_squared as r_squared
 from cadlag.metrics._fields import conserved_error as conserved_error
 from cadlag.metrics._fields import relative_h1 as relative_h1
 from cadlag.metrics._fields import relative_l2 as relative_l2

@@ -21,6 +21,15 @@ from cadlag.nn._embed import SinusoidalEmbedding as SinusoidalEmbedding
 from cadlag.nn._embed import VectorEmbedding as VectorEmbedding
 from cadlag.nn._gaussians import GaussianFeatures as GaussianFeatures
 from cadlag.nn._group_norm import GroupNorm as GroupNorm
+from cadlag.nn._hippo import LMU as LMU
+from cadlag.nn._hippo import AbstractMemory as AbstractMemory
+from cadlag.nn._hippo import Factors as Factors
+from cadlag.nn._hippo import LagT as LagT
+from cadlag.nn._hippo import LegS as LegS
+from cadlag.nn._hippo import LegT as LegT
+from cadlag.nn._hippo import RandomMemory as RandomMemory
+from cadlag.nn._hippo import generalised_bilinear as generalised_bilinear
+from cadlag.nn._hippo import zero_order_hold as zero_order_hold
 from cadlag.nn._init import linear as linear
 from cadlag.nn._init import shrink as shrink
 from cadlag.nn._mlp import MLP as MLP
@@ -35,4 +44,8 @@ from cadlag.nn._resize import Kernel as Kernel
 from cadlag.nn._score_mlp import ScoreMLP as ScoreMLP
 from cadlag.nn._spectral import Transform as Transform
 from cadlag.nn._spectral_conv import SpectralConv as SpectralConv
+from cadlag.nn._state_space import StateSpace as StateSpace
+from cadlag.nn._state_space import krylov_products as krylov_products
+from cadlag.nn._state_space import quasiseparable_product as quasiseparable_product
+from cadlag.nn._state_space import quasiseparable_solve as quasiseparable_solve
 from cadlag.nn._unet import UNet as UNet

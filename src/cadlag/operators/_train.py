@@ -1,6 +1,5 @@
 """Training shared by the wing: Adam with warm-up and cosine decay, averaged weights, the best state, resumable."""
 
-import functools
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -8,13 +7,12 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-import optax
 from jaxtyping import Array, PRNGKeyArray
 
 from cadlag.data import FieldNormaliser, Source
 from cadlag.operators._operator import AbstractOperator
 from cadlag.operators.objectives import AbstractObjective, Loss, Window
-from cadlag.train import EMA, EarlyStopping, fit, gradient
+from cadlag.train import EMA, EarlyStopping, fit, gradient, warmed_adam
 
 LOOKS, HELD = 20, 64
 """Validations in a run, and windows that each looks at."""
@@ -53,19 +51,11 @@ class OperatorLoss(eqx.Module):
         return self.loss(self.units.denormalise(prediction), self.units.denormalise(truth))
 
 
-@functools.lru_cache(maxsize=64)
-def make_optimiser(learning_rate: float, weight_decay: float, steps: int) -> Any:
-    """Made once for equal settings, since a new optimiser means compiling anew."""
-    warm_up = min(max(1, steps // 20), 500)
-    rate = optax.warmup_cosine_decay_schedule(0.0, learning_rate, warm_up, max(steps, warm_up + 1))
-    return optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(rate, weight_decay=weight_decay))
-
-
 def train(
     operator: AbstractOperator, loss: OperatorLoss, source: Source, held: Window | None, settings: Training
 ) -> tuple[AbstractOperator, dict[str, np.ndarray]]:
     """Train; the averaged operator (of the best validation, where there is one), and the history."""
-    optimiser = make_optimiser(settings.learning_rate, settings.weight_decay, settings.steps)
+    optimiser = warmed_adam(settings.learning_rate, settings.steps, weight_decay=settings.weight_decay)
     update = gradient(loss, optimiser, average=EMA(settings.average) if settings.average else None)
     hooks, validate, every = [], None, max(1, settings.steps // LOOKS)
     if held is not None:

@@ -88,6 +88,7 @@ def _face(condition: Condition, grid: Grid) -> tuple[int | None, ...]:
 
 
 def at_face(values: Float[Array, "..."], face: tuple[int | None, ...]) -> Float[Array, "..."]:
+    """The values at one face of a grid: an index for its axis, None for the others."""
     return values[tuple(slice(None) if i is None else i for i in face)]
 
 

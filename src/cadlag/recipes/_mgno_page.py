@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from cadlag.recipes._operators import first, loss_curves, operator_table, panels, spectra
+from cadlag.recipes._operators import first, loss_curves, operator_tables, panels, spectra
 from cadlag.recipes._picture import Picture, Table
 from cadlag.recipes._recipe import Arm, Figures
 
@@ -12,12 +12,7 @@ COLUMNS = {"h1": "relative H1 error", "l2": "relative L2 error", "gap": "test ov
 
 def tables(figures: Figures, arms: Sequence[Arm]) -> list[Table]:
     """Factors of the V-cycle; two tables a problem."""
-    made = _factors(figures)
-    for problem, title in PROBLEMS.items():
-        made += operator_table(figures, arms, f"{title}: at equal steps", f"{problem}.steps", COLUMNS)
-        title = f"{title}: trained as long as MgNO's steps take"
-        made += operator_table(figures, arms, title, f"{problem}.time", COLUMNS)
-    return made
+    return _factors(figures) + operator_tables(figures, arms, PROBLEMS, "MgNO's steps", COLUMNS)
 
 
 def pictures(figures: Figures, arms: Sequence[Arm]) -> list[Picture]:

@@ -5,7 +5,7 @@ import json
 import math
 from typing import Any
 
-from cadlag.recipes._operators import case, fitted, inference_ms, spectrum, time_ratio
+from cadlag.recipes._operators import at_equal_steps_and_time, case, drawn, fitted, inference_ms, spectrum, time_ratio
 
 
 def network(arm: str, settings: dict[str, Any]) -> Any:
@@ -41,24 +41,14 @@ def dataset(problem: str, n: int, resolution: int) -> Any:
     return make_dataset(generator, n, resolution=resolution, key=jr.key(15), shard=min(n, 50))
 
 
-def parts(problem: str, settings: dict[str, Any], seed: int) -> tuple[Any, Any]:
-    """Training examples, which the seed draws from the pool, and test examples, the same for all seeds."""
-    import numpy as np
-
-    pool, test = settings["pool"], settings["test"]
-    data = dataset(problem, pool + test, settings["resolution"])
-    return data.take(np.random.default_rng(seed).permutation(pool)[: settings["train"]]), data[pool:]
-
-
 def darcy(arm: str, problem: str, settings: dict[str, Any], seed: int) -> dict[str, Any]:
     """Figures at equal steps and, of the arms that are asked for, in the time that MgNO's steps take."""
-    train, test = parts(problem, settings, seed)
-    net, steps = network(arm, settings), settings["steps"]
-    found = {"steps": learnt(net, train, test, settings, arm, seed, steps)}
-    if arm in settings["equal_time"]:
-        ratio = time_ratio(net, network("mgno", settings), (1, 1), train.shape, settings["batch"])
-        found["time"] = learnt(net, train, test, settings, arm, seed, max(1, round(steps * ratio)))
-    return found
+    data = dataset(problem, settings["pool"] + settings["test"], settings["resolution"])
+    train, test = drawn(data, settings, seed)
+    net, ours = network(arm, settings), network("mgno", settings)
+    ratio = lambda: time_ratio(net, ours, (1, 1), train.shape, settings["batch"])  # noqa: E731
+    learn = lambda steps: learnt(net, train, test, settings, arm, seed, steps)  # noqa: E731
+    return at_equal_steps_and_time(learn, settings["steps"], ratio if arm in settings["equal_time"] else None)
 
 
 def learnt(
@@ -72,23 +62,24 @@ def learnt(
         net, train, seed, steps=steps, inputs=("a",), outputs=("u",), in_units=True, loss=RelativeH1(spacing=spacing),
         batch_size=settings["batch"], learning_rate=settings["learning_rate"][arm],
     )  # fmt: skip
-    seen, unseen = (errors(model, part, spacing) for part in (train[: len(test)], test))
-    shown = test[:3]
-    pair = shown.select(("u",)).values[:, 0, 0], model.predict(shown)[:, 0]
+    predicted = model.predict(test)
+    seen = errors(model.predict(train[: len(test)]), train[: len(test)], spacing)
+    unseen = errors(predicted, test, spacing)
+    pair = test.select(("u",)).values[:3, 0, 0], predicted[:3, 0]
     return {
         **found, **unseen, "gap": unseen["h1"] / seen["h1"], "ms": inference_ms(model, test),
         "spectrum": spectrum(evaluate(model, test)), "case": case(*pair, magnify=10),
     }  # fmt: skip
 
 
-def errors(model: Any, data: Any, spacing: float) -> dict[str, float]:
+def errors(predicted: Any, data: Any, spacing: float) -> dict[str, float]:
     """Mean relative errors in H1, with the slopes in units of length, and in L2."""
     import jax.numpy as jnp
 
     from cadlag.metrics import relative_h1, relative_l2
 
     truth = jnp.asarray(data.select(("u",)).values[:, 0])
-    found = jnp.asarray(model.predict(data), truth.dtype)
+    found = jnp.asarray(predicted, truth.dtype)
     h1, l2 = relative_h1(found, truth, spatial_axes=2, spacing=spacing), relative_l2(found, truth, spatial_axes=2)
     return {"h1": float(jnp.mean(h1)), "l2": float(jnp.mean(l2))}
 

@@ -3,12 +3,29 @@
 import functools
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from cadlag.recipes._claim import Claim, Paper, below
 from cadlag.recipes._curve import thin
 from cadlag.recipes._picture import Curves, Images, Line, Picture, Table
 from cadlag.recipes._recipe import Arm, Figures, value_per_seed
+
+
+def drawn(data: Any, settings: dict[str, Any], seed: int) -> tuple[Any, Any]:
+    """Training examples, which the seed draws from the pool, and test examples, the same for all seeds."""
+    import numpy as np
+
+    pool = settings["pool"]
+    return data.take(np.random.default_rng(seed).permutation(pool)[: settings["train"]]), data[pool:]
+
+
+def at_equal_steps_and_time(
+    learn: Callable[[int], dict[str, Any]], steps: int, ratio: Callable[[], float] | None
+) -> dict[str, Any]:
+    """Figures after `steps` and, where there is a `ratio`, after that many times as many."""
+    found = {"steps": learn(steps)}
+    return found if ratio is None else found | {"time": learn(max(1, round(steps * ratio())))}
 
 
 def fitted(network: Any, data: Any, seed: int, *, steps: int, **options: Any) -> tuple[Any, dict[str, Any]]:
@@ -83,6 +100,26 @@ def log_ratio(figures: Figures, ours: tuple[str, str], other: tuple[str, str]) -
     """log(our figure / the other), seed by seed, each named by its arm and key; a zero or NaN gives NaN."""
     a, b = (value_per_seed(figures, *of) for of in (ours, other))
     return {s: math.log(a[s] / b[s]) if a[s] > 0 and b[s] > 0 else math.nan for s in a if s in b}
+
+
+def smaller(
+    figures: Figures, name: str, statement: str, criterion: str, ours: tuple[str, str], other: tuple[str, str],
+    paper: Paper | None = None,
+) -> Claim:  # fmt: skip
+    """That the log of our figure over the other's, seed by seed, is below 0; each is named by its arm and key."""
+    found = below(log_ratio(figures, ours, other), 0.0)
+    return Claim(name, statement, criterion, 0.0, found, (ours[0], other[0]), paper)
+
+
+def operator_tables(
+    figures: Figures, arms: Sequence[Arm], problems: dict[str, str], ours: str, columns: dict[str, str]
+) -> list[Table]:
+    """Two tables a problem (name → title): at equal steps, and trained as long as `ours` take."""
+    made = []
+    for problem, title in problems.items():
+        for key, how in (("steps", "at equal steps"), ("time", f"trained as long as {ours} take")):
+            made += operator_table(figures, arms, f"{title}: {how}", f"{problem}.{key}", columns)
+    return made
 
 
 def operator_table(figures: Figures, arms: Sequence[Arm], title: str, key: str, columns: dict[str, str]) -> list[Table]:

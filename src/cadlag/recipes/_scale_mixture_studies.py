@@ -119,9 +119,6 @@ def _one_split(arm: str, n: int, data: str, settings: dict[str, Any], split: int
 
 def fitted(arm: str, x: Any, y: Any, settings: dict[str, Any]) -> Any:
     """A function of test inputs and targets that gives log-densities and means."""
-    import numpy as np
-    from scipy import stats
-
     from cadlag.limits import GaussianProcessRegressor, StudentTRegressor
     from cadlag.recipes._scale_mixture_baselines import best_burr, robust_process
 
@@ -135,12 +132,7 @@ def fitted(arm: str, x: Any, y: Any, settings: dict[str, Any]) -> Any:
     if arm == "per-point":
         return robust_process(kernel, x, y, settings)
     gaussian = GaussianProcessRegressor(kernel, **common).fit(x, y)
-
-    def predict(a: Any, b: Any) -> tuple[Any, Any]:
-        mean, std = gaussian.predict(a, return_std=True)
-        return stats.norm(mean, np.hypot(std, gaussian.noise_std_)).logpdf(b), mean
-
-    return predict
+    return lambda a, b: (gaussian.log_prob(a, b), gaussian.predict(a))
 
 
 def digits(arm: str, settings: dict[str, Any], seed: int) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from cadlag.recipes._operators import first, loss_curves, operator_table, panels, spectra
+from cadlag.recipes._operators import first, loss_curves, operator_tables, panels, spectra
 from cadlag.recipes._picture import Curves, Line, Picture, Table
 from cadlag.recipes._recipe import Arm, Figures
 
@@ -16,12 +16,7 @@ PROBLEMS = {
 
 def tables(figures: Figures, arms: Sequence[Arm]) -> list[Table]:
     """Two a problem."""
-    made = []
-    for problem, title in PROBLEMS.items():
-        made += operator_table(figures, arms, f"{title}: at equal steps", f"{problem}.steps", COLUMNS)
-        heading = f"{title}: trained as long as the steps of four waves take"
-        made += operator_table(figures, arms, heading, f"{problem}.time", COLUMNS)
-    return made
+    return operator_tables(figures, arms, PROBLEMS, "the steps of four waves", COLUMNS)
 
 
 def pictures(figures: Figures, arms: Sequence[Arm]) -> list[Picture]:

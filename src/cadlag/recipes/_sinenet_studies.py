@@ -4,7 +4,7 @@ import functools
 import json
 from typing import Any
 
-from cadlag.recipes._operators import case, fitted, inference_ms, spectrum, time_ratio
+from cadlag.recipes._operators import at_equal_steps_and_time, case, drawn, fitted, inference_ms, spectrum, time_ratio
 
 SPEEDS = {"fast": 1.0, "slow": 0.25}
 """Of the flows given; the root mean square."""
@@ -47,25 +47,15 @@ def dataset(problem: str, n: int, resolution: int, frames: int) -> Any:
     return make_dataset(generator, n, resolution=resolution, key=jr.key(17), shard=min(n, 25))
 
 
-def parts(problem: str, settings: dict[str, Any], seed: int) -> tuple[Any, Any]:
-    """Training trajectories, which the seed draws from the pool, and test ones, the same for all seeds."""
-    import numpy as np
-
-    pool, test = settings["pool"], settings["test"]
-    data = dataset(problem, pool + test, settings["resolution"], settings["frames"])
-    return data.take(np.random.default_rng(seed).permutation(pool)[: settings["train"]]), data[pool:]
-
-
 def study(arm: str, problem: str, settings: dict[str, Any], seed: int) -> dict[str, Any]:
     """Figures at equal steps and, of the arms that are asked for, in the time that the steps of four waves take."""
-    train, test = parts(problem, settings, seed)
-    net, steps = network(arm, settings), settings["steps"]
-    found = {"steps": learnt(net, train, test, settings, arm, seed, steps)}
-    if arm in settings["equal_time"] and problem == "fast":
-        channels = len(train.channels), 1
-        ratio = time_ratio(net, network(OURS, settings), channels, train.shape, settings["batch"])
-        found["time"] = learnt(net, train, test, settings, arm, seed, max(1, round(steps * ratio)))
-    return found
+    data = dataset(problem, settings["pool"] + settings["test"], settings["resolution"], settings["frames"])
+    train, test = drawn(data, settings, seed)
+    net, ours, channels = network(arm, settings), network(OURS, settings), (len(train.channels), 1)
+    ratio = lambda: time_ratio(net, ours, channels, train.shape, settings["batch"])  # noqa: E731
+    learn = lambda steps: learnt(net, train, test, settings, arm, seed, steps)  # noqa: E731
+    timed = arm in settings["equal_time"] and problem == "fast"
+    return at_equal_steps_and_time(learn, settings["steps"], ratio if timed else None)
 
 
 def learnt(
@@ -81,11 +71,10 @@ def learnt(
     judged = evaluate(model, test)
     assert judged.rollout_l2 is not None
     by_step = judged.rollout_l2[:, 0]
-    shown = test[:3]
-    given = shown.values[:, 1:, 1:] if len(test.channels) > 1 else None
-    rolled = model.rollout(shown.times(slice(0, 1)), test.frames - 1, inputs=given)[:, -1, 0]
+    given = test.values[:, 1:, 1:] if len(test.channels) > 1 else None
+    rolled = model.rollout(test.times(slice(0, 1)), test.frames - 1, inputs=given)[:3, -1, 0]
     return {
         **found, "one_step": float(judged.relative_l2[0]), "rollout": float(by_step.mean()), "last": float(by_step[-1]),
         "by_step": [float(e) for e in by_step], "ms": inference_ms(model, test.times(slice(0, 1))),
-        "spectrum": spectrum(judged), "case": case(shown.values[:, -1, 0], rolled, magnify=1),
+        "spectrum": spectrum(judged), "case": case(test.values[:3, -1, 0], rolled, magnify=1),
     }  # fmt: skip

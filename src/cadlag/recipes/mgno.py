@@ -11,7 +11,7 @@ import pathlib
 from typing import Any
 
 from cadlag.recipes._claim import Claim, Paper, below
-from cadlag.recipes._operators import log_ratio
+from cadlag.recipes._operators import smaller
 from cadlag.recipes._picture import Picture, Table
 from cadlag.recipes._recipe import AbstractRecipe, Arm, Figures, Preset, value_per_seed
 
@@ -154,15 +154,8 @@ def _against(
     what = {"h1": "relative H1 error", "l2": "relative L2 error", "gap": "test error over training error"}
     problem, which, figure = key.split(".")
     spent = "in equal time" if which == "time" else "at equal steps"
-    return Claim(
-        name,
-        statement,
-        f"log of the {what[figure]} of MgNO over that of {other} ({problem}, {spent}, each seed) < 0",
-        0.0,
-        below(log_ratio(figures, ("mgno", ours or key), (other, key)), 0.0),
-        ("mgno", other),
-        paper,
-    )
+    criterion = f"log of the {what[figure]} of MgNO over that of {other} ({problem}, {spent}, each seed) < 0"
+    return smaller(figures, name, statement, criterion, ("mgno", ours or key), (other, key), paper)
 
 
 RECIPE = MgNORecipe

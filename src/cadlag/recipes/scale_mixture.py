@@ -70,50 +70,7 @@ class ScaleMixtureRecipe(AbstractRecipe):
     def judge(self, figures: Figures) -> list[Claim]:
         """Every claim; criteria were written before the first run on seeds 0 to 2."""
         return [
-            Claim(
-                "variance-identity",
-                "The predictive variance is the NNGP's times the mean of the scale's posterior, and the mean is its.",
-                "relative error of mean and variance against quadrature over the scale < 1e-8",
-                1e-8,
-                below(value_per_seed(figures, "identities", "identity"), 1e-8, standard_error=0.0),
-                ("identities",),
-            ),
-            Claim(
-                "reacts",
-                "The predictive variance follows the targets, as a Gaussian process's cannot.",
-                "deviation with targets 10 times as large over the deviation before > 5 (a Gaussian process: 1)",
-                5.0,
-                above(value_per_seed(figures, "identities", "reaction"), 5.0),
-                ("identities",),
-            ),
-            Claim(
-                "wide-networks",
-                "Outputs of wide networks with a random last scale follow Student's t.",
-                "Kolmogorov-Smirnov distance over that at the level of 1 %, < 1",
-                1.0,
-                below(value_per_seed(figures, "identities", "student_distance"), 1.0),
-                ("identities",),
-            ),
-            Claim(
-                "not-gaussian",
-                "They do not follow the Gaussian of the same variance.",
-                "Kolmogorov-Smirnov distance to it over that at the level of 1 %, > 1",
-                1.0,
-                above(value_per_seed(figures, "identities", "gaussian_distance"), 1.0),
-                ("identities",),
-            ),
-            Claim(
-                "one-scale",
-                "Draws at uncorrelated points depend on one another through their common scale.",
-                "correlation of squares, one scale for all minus a scale for each point, > 0.03 (exactly 0.091 and 0)",
-                0.03,
-                compare_paired(
-                    value_per_seed(figures, "identities", "joint"),
-                    value_per_seed(figures, "identities", "released"),
-                    0.03,
-                ),
-                ("identities",),
-            ),
+            *_identities(figures),
             *(_better(figures, n, data) for n in (30, 240) for data in ("clean", "outliers")),
             *(_per_point(figures, n) for n in (30, 240)),
             Claim(
@@ -149,6 +106,56 @@ class ScaleMixtureRecipe(AbstractRecipe):
         from cadlag.recipes._scale_mixture_page import pictures
 
         return pictures(figures)
+
+
+def _identities(figures: Figures) -> list[Claim]:
+    """Of laws and wide networks, without learning."""
+    return [
+        Claim(
+            "variance-identity",
+            "The predictive variance is the NNGP's times the mean of the scale's posterior, and the mean is its.",
+            "relative error of mean and variance against quadrature over the scale < 1e-8",
+            1e-8,
+            below(value_per_seed(figures, "identities", "identity"), 1e-8, standard_error=0.0),
+            ("identities",),
+        ),
+        Claim(
+            "reacts",
+            "The predictive variance follows the targets, as a Gaussian process's cannot.",
+            "deviation with targets 10 times as large over the deviation before > 5 (a Gaussian process: 1)",
+            5.0,
+            above(value_per_seed(figures, "identities", "reaction"), 5.0),
+            ("identities",),
+        ),
+        Claim(
+            "wide-networks",
+            "Outputs of wide networks with a random last scale follow Student's t.",
+            "Kolmogorov-Smirnov distance over that at the level of 1 %, < 1",
+            1.0,
+            below(value_per_seed(figures, "identities", "student_distance"), 1.0),
+            ("identities",),
+        ),
+        Claim(
+            "not-gaussian",
+            "They do not follow the Gaussian of the same variance.",
+            "Kolmogorov-Smirnov distance to it over that at the level of 1 %, > 1",
+            1.0,
+            above(value_per_seed(figures, "identities", "gaussian_distance"), 1.0),
+            ("identities",),
+        ),
+        Claim(
+            "one-scale",
+            "Draws at uncorrelated points depend on one another through their common scale.",
+            "correlation of squares, one scale for all minus a scale for each point, > 0.03 (exactly 0.091 and 0)",
+            0.03,
+            compare_paired(
+                value_per_seed(figures, "identities", "joint"),
+                value_per_seed(figures, "identities", "released"),
+                0.03,
+            ),
+            ("identities",),
+        ),
+    ]
 
 
 def _better(figures: Figures, n: int, data: str) -> Claim:

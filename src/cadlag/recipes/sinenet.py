@@ -11,7 +11,7 @@ import pathlib
 from typing import Any
 
 from cadlag.recipes._claim import Claim, Paper, above, below
-from cadlag.recipes._operators import log_ratio
+from cadlag.recipes._operators import log_ratio, smaller
 from cadlag.recipes._picture import Picture, Table
 from cadlag.recipes._recipe import AbstractRecipe, Arm, Figures, Preset
 
@@ -172,15 +172,9 @@ def _better(
     """That log(our error / the other's) is below 0."""
     what = "one-step error" if figure == "one_step" else "roll-out error"
     spent = "at equal steps" if which == "steps" else "in equal time"
-    return Claim(
-        name,
-        statement,
-        f"log of the {what} of {ours} over that of {other} ({problem}, {spent}, each seed) < 0",
-        0.0,
-        below(log_ratio(figures, (ours, f"{problem}.steps.{figure}"), (other, f"{problem}.{which}.{figure}")), 0.0),
-        (ours, other),
-        paper,
-    )
+    criterion = f"log of the {what} of {ours} over that of {other} ({problem}, {spent}, each seed) < 0"
+    pair = (ours, f"{problem}.steps.{figure}"), (other, f"{problem}.{which}.{figure}")
+    return smaller(figures, name, statement, criterion, *pair, paper)
 
 
 def _growth(figures: Figures) -> dict[int, float]:

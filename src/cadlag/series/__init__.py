@@ -31,3 +31,6 @@ from cadlag.series.stable_sde import LSDE as LSDE
 from cadlag.series.stable_sde import Family as Family
 from cadlag.series.stable_sde import StableProcess as StableProcess
 from cadlag.series.stable_sde import StableSDE as StableSDE
+from cadlag.series.state_space import LSSL as LSSL
+from cadlag.series.state_space import StateSpaceBlock as StateSpaceBlock
+from cadlag.series.state_space import resampled as resampled

@@ -16,6 +16,7 @@ from cadlag.series.neural_sde import NeuralSDE
 from cadlag.series.recurrent import GRU, GRUD
 from cadlag.series.regressor import SeriesRegressor
 from cadlag.series.stable_sde import GSDE, LNSDE, LSDE
+from cadlag.series.state_space import LSSL
 from cadlag.train import progress
 
 MODELS = {
@@ -27,6 +28,7 @@ MODELS = {
     "neural-ode": NeuralODE,
     "gru": GRU,
     "gru-d": GRUD,
+    "lssl": LSSL,
 }
 TASKS = {
     "classify": SeriesClassifier,

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
 from cadlag.data import IrregularSeries
+from cadlag.metrics import r_squared
 from cadlag.series._estimator import SeriesEstimator, as_series, average_paths, hold_out, train_network
 from cadlag.series._network import SeriesNetwork, build_network
 
@@ -53,9 +54,7 @@ class SeriesRegressor(SeriesEstimator):
     def score(self, X: Any, y: Any = None) -> float:
         """Coefficient of determination R² (mean over targets)."""
         truth = _targets(as_series(X, None if y is None else np.asarray(y, float)))
-        error = truth - self.predict(X).reshape(truth.shape)
-        spread = np.sum((truth - truth.mean(0)) ** 2, axis=0)
-        return float(np.mean(1 - np.sum(error**2, axis=0) / np.where(spread > 0, spread, 1)))
+        return r_squared(truth, self.predict(X).reshape(truth.shape))
 
     def _with_targets(self, prepared: IrregularSeries, raw: IrregularSeries) -> IrregularSeries:
         scaled = ((_targets(raw) - self.center_) / self.scale_).astype(self.dtype_)

@@ -20,9 +20,12 @@ from ._hooks import (
 from ._hooks import (
     TimeLimit as TimeLimit,
 )
+from ._kept import TrainedRun as TrainedRun
+from ._kept import read_run as read_run
 from ._least_squares import least_squares as least_squares
 from ._minimise import advance as advance
 from ._minimise import minimise as minimise
+from ._optimisers import warmed_adam as warmed_adam
 from ._players import Player as Player
 from ._players import players as players
 from ._precision import enable_x64 as enable_x64

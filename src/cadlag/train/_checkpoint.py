@@ -90,12 +90,7 @@ def listing(folder: Path) -> list[Path]:
 
 def read(path: Path, carry: PyTree) -> Snapshot:
     """Read a checkpoint into the structure of `carry`."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        meta = json.loads(arrays.pop("meta").tobytes())
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise DamagedCheckpointError(f"{path} is damaged ({error})") from None
+    arrays, meta = _open(path)
     template, static = eqx.partition(carry, eqx.is_array)
     leaves, tree = jax.tree.flatten(template)
     found = sum(name.startswith("carry/") for name in arrays)
@@ -108,6 +103,21 @@ def read(path: Path, carry: PyTree) -> Snapshot:
     hooks = tuple((memory, _kept(arrays, i)) for i, memory in enumerate(meta["hooks"]))
     carry = eqx.combine(jax.tree.unflatten(tree, leaves), static)
     return Snapshot(carry, meta["taken"], hooks, meta["best"], meta["ending"])
+
+
+def read_leaves(path: Path, count: int) -> tuple[list[np.ndarray], int]:
+    """The first `count` arrays of the carry, and how many steps were taken."""
+    arrays, meta = _open(path)
+    return [arrays[f"carry/{i}"] for i in range(count)], meta["taken"]
+
+
+def _open(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        return arrays, json.loads(arrays.pop("meta").tobytes())
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise DamagedCheckpointError(f"{path} is damaged ({error})") from None
 
 
 def _kept(arrays: dict[str, np.ndarray], hook: int) -> list[np.ndarray]:

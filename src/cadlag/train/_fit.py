@@ -12,6 +12,7 @@ from jaxtyping import PyTree
 from . import _checkpoint
 from ._block import Carry, Problem, may_matter, measure
 from ._hooks import AbstractHook
+from ._kept import keep_problem
 from ._loop import BLOCK, Loop
 from ._mesh import as_mesh, replicate
 from ._minimise import reserved_key, start_source, strong
@@ -52,10 +53,11 @@ def fit(
     - `model_state`: the first state of stateful layers, for `gradient(..., stateful=True)`.
     - `block`: steps between two visits of the host, at most: an integer (a compiled loop of that many),
         `"step"` (50 single compiled steps), or `"measure"` (the faster of the two). By default loops of 50,
-        measured only where it could matter: on a CPU, for a step that holds a convolution, in runs of 50
-        steps or more. The choice is written to `config.json`, and resuming repeats it.
-    - `run`: a folder for `config.json`, `metrics.jsonl`, `checkpoints/`. A run that was interrupted, even by
-        SIGKILL, goes on when `fit` is called again with the same arguments, and ends with the same bits.
+        measured only where it could matter: on a CPU, for a step that holds a convolution which is not one of
+        `cadlag.nn`, in runs of 50 steps or more. The choice is written to `config.json`, and resuming repeats it.
+    - `run`: a folder for `config.json`, `metrics.jsonl`, `checkpoints/`, and `problem/`, for `read_run`. A run that
+        was interrupted, even by SIGKILL, goes on when `fit` is called again with the same arguments, and ends with the
+        same bits.
     - `hooks`: called after every block, `(state, info) -> state or Stop`; `info` holds means over the block.
     - `validate`: `(state, key) -> dict of scalars` every `validate_every` steps (default: every block) and at
         the end. It is called as it is; wrap it in `eqx.filter_jit` unless it works on the host.
@@ -86,6 +88,8 @@ def fit(
         checkpoint_every or -(-steps // (10 * size)) * size, log_every, hooks, validate, monitor,
         Silent() if progress is None else progress, folder, rows=rows,
     )  # fmt: skip
+    if folder is not None:
+        keep_problem(folder, problem, carry)
     if snapshot is not None:
         loop.restore(snapshot)
         loop.carry = replicate(loop.carry, grid)

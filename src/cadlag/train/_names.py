@@ -33,6 +33,8 @@ ALLOWED: tuple[str, ...] = (
     "builtins:int", "builtins:float", "builtins:bool", "builtins:str",
 )  # fmt: skip
 
+# The last activation of an Equinox MLP where none was given, a lambda without a name of its own.
+_MLP_END = "equinox.nn:MLP.final_activation"
 _OURS = re.compile(r"cadlag(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
 
@@ -45,10 +47,15 @@ def _by_identity() -> dict[int, str]:
         found = getattr(importlib.import_module(module), attribute, None)
         if found is not None:
             table.setdefault(id(found), name)
+    table.setdefault(id(_walk(_MLP_END)), _MLP_END)
     return table
 
 
 def _walk(name: str) -> Any:
+    if name == _MLP_END:
+        return (
+            inspect.signature(importlib.import_module("equinox").nn.MLP.__init__).parameters["final_activation"].default
+        )
     module, attribute = name.split(":")
     found = importlib.import_module(module)
     for part in attribute.split("."):
@@ -103,7 +110,7 @@ def resolve(name: str, parts: dict[str, Any]) -> Any:
                 f"Hand it over: load(path, parts={{{short!r}: {short}}})."
             )
         return parts[short]
-    if name in ALLOWED:
+    if name in ALLOWED or name == _MLP_END:
         return _walk(name)
     if not _OURS.fullmatch(name):
         raise ValueError(
