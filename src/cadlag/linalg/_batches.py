@@ -1,6 +1,6 @@
 """Sums over the examples of a data set in chunks, so that memory is that of one chunk.
 
-A data set is a PyTree of arrays whose first axis counts examples. Chunk i of c takes the examples i, i + c, i + 2c, …:
+A data set is a PyTree of arrays whose first axis counts examples. Chunk i of c takes the examples i, i + c, i + 2c:
 where the first axis is sharded over devices, every chunk is spread over all of them.
 """
 

@@ -139,13 +139,13 @@ def hessian_product(loss: Callable, model: Any, data: Any, *, batch_size: int | 
     not fit; TypeError for complex or mixed parameters, or a loss that is not floating-point.
     """
     check_problem(loss, model, data, batch_size)
-    return HessianProduct(loss, model, data, batch_size)
+    return HessianProduct(loss=loss, model=model, data=data, batch_size=batch_size)
 
 
 def fisher_product(loss: Callable, model: Any, data: Any, *, batch_size: int | None = None) -> FisherProduct:
     """Products with the mean outer product of the examples' gradients. Arguments and errors of `hessian_product`."""
     check_problem(loss, model, data, batch_size)
-    return FisherProduct(loss, model, data, batch_size)
+    return FisherProduct(loss=loss, model=model, data=data, batch_size=batch_size)
 
 
 def ggn_product(
@@ -161,7 +161,7 @@ def ggn_product(
     **Raises:** as `hessian_product`.
     """
     check_problem(lambda m, e: loss(forward(m, e), e), model, data, batch_size)
-    return GGNProduct(forward, loss, model, data, batch_size)
+    return GGNProduct(forward=forward, loss=loss, model=model, data=data, batch_size=batch_size)
 
 
 def check_problem(loss: Callable, model: Any, data: Any, batch_size: int | None = None) -> None:
