@@ -72,8 +72,9 @@ def test_all_examples_have_no_noise_and_rates_follow_the_laws():
     assert spiked_eigenvalue(3.0, 5.0 / effective_batch(100, 100)) == 3.0
     spike, one = 2.0, 4000.0
     assert critical_batch(spike, one) == 1000.0
-    # Just above the threshold n = λ² the excess is as large as λ; above the critical batch it vanishes.
-    assert 1.3 < sgd_rate(0.1, 1001, 2002, spike, one) / 0.1 < 1.4
+    # Twice the batch: twice the rate far below the critical one, 4/3 of it there, no gain far above.
+    assert 1.99 < sgd_rate(0.1, 2, 4, spike, one) / 0.1 < 2
+    np.testing.assert_allclose(sgd_rate(0.1, 1000, 2000, spike, one) / 0.1, 4 / 3)
     assert 1 < sgd_rate(0.1, 10**6, 2 * 10**6, spike, one) / 0.1 < 1.01
     np.testing.assert_allclose(largest_rate(1e9, spike, one), 1.0, rtol=1e-5)
     np.testing.assert_allclose(adam_rate(0.1, 32, 64), 0.1 * 2**0.5)
@@ -171,3 +172,5 @@ def test_bad_input():
         spiked_eigenvalue(1.0, -1.0)
     with pytest.raises(ValueError, match="bulk"):
         sampled_eigenvalue(0.5, 1.0)
+    with pytest.raises(ValueError, match="positive eigenvalue"):
+        largest_rate(8, -1.0, 1.0)

@@ -85,7 +85,7 @@ def batch_curvature(
     vector = jax.tree.map(lambda a: a[0], top.vectors)
     noise = directional_noise(hessian, vector)
     isotropic = isotropic_noise(hessian, key=k2)
-    tops = [_draws(hessian, b, draws, steps, jr.fold_in(k3, b)) for b in batches]
+    tops = [np.asarray(_draws(hessian, b, steps, jr.split(jr.fold_in(k3, b), draws)), float) for b in batches]
     measured = np.array([t.mean() for t in tops])
     error = np.array([t.std(ddof=1) / draws**0.5 if draws > 1 else np.nan for t in tops])
     predicted = spiked_eigenvalue(float(top.values[0]), noise / effective_batch(batches, n))
@@ -97,10 +97,8 @@ def batch_curvature(
 
 def directional_noise(hessian: HessianProduct, vector: PyTree) -> float:
     """Pσ² along an eigenvector v: E|(h_i - H) v|² - Var vᵀ h_i v over examples, from second-order perturbation."""
-    squares, pushes, mean = _moments(hessian, vector)
-    flat, direction = ravel_pytree(mean)[0], ravel_pytree(vector)[0]
-    along = jnp.vdot(direction, flat)
-    return max(0.0, float(squares - jnp.vdot(flat, flat) - (pushes - along**2)))
+    squares, along = _deviations(hessian, vector)
+    return max(0.0, float(squares - along))
 
 
 def isotropic_noise(hessian: HessianProduct, *, probes: int = 4, key: Any) -> float:
@@ -109,39 +107,37 @@ def isotropic_noise(hessian: HessianProduct, *, probes: int = 4, key: Any) -> fl
     for k in jr.split(key, probes):
         flat, unravel = ravel_pytree(hessian.parameters)
         z = jr.normal(k, flat.shape, flat.dtype)
-        squares, _, mean = _moments(hessian, unravel(z / jnp.linalg.norm(z)))
-        flat = ravel_pytree(mean)[0]
-        found.append(float(squares - jnp.vdot(flat, flat)))
-    return max(0.0, float(np.mean(found)))
+        found.append(float(_deviations(hessian, unravel(z / jnp.linalg.norm(z)))[0]))
+    return float(np.mean(found))
 
 
 @eqx.filter_jit
-def _moments(hessian: HessianProduct, v: PyTree) -> tuple[Array, Array, PyTree]:
-    """Means over examples of |h_i v|², (vᵀ h_i v)² and h_i v."""
-    direction = ravel_pytree(v)[0]
+def _deviations(hessian: HessianProduct, v: PyTree) -> tuple[Array, Array]:
+    """Means over examples of |(h_i - H) v|² and (vᵀ (h_i - H) v)².
 
-    def of_chunk(chunk: PyTree) -> tuple:
-        def one(example: PyTree) -> tuple:
-            found = hessian.of_example(v, example)
-            flat = ravel_pytree(found)[0]
-            return jnp.vdot(flat, flat), jnp.vdot(direction, flat) ** 2, found
+    From the deviations themselves: a difference of mean squares would lose its digits in single precision.
+    """
+    direction, whole = ravel_pytree(v)[0], ravel_pytree(hessian(v))[0]
 
-        return jax.tree.map(lambda a: jnp.sum(a, axis=0), jax.vmap(one)(chunk))
+    def of_chunk(chunk: PyTree) -> tuple[Array, Array]:
+        def one(example: PyTree) -> tuple[Array, Array]:
+            rest = ravel_pytree(hessian.of_example(v, example))[0] - whole
+            return jnp.vdot(rest, rest), jnp.vdot(direction, rest) ** 2
 
-    total = sum_examples(of_chunk, hessian.data, hessian.batch_size)
-    return jax.tree.map(lambda a: a / hessian.examples, total)
+        squares, along = jax.vmap(one)(chunk)
+        return jnp.sum(squares), jnp.sum(along)
+
+    squares, along = sum_examples(of_chunk, hessian.data, hessian.batch_size)
+    return squares / hessian.examples, along / hessian.examples
 
 
-def _draws(hessian: HessianProduct, batch: int, draws: int, steps: int, key: Any) -> np.ndarray:
+@eqx.filter_jit
+def _draws(hessian: HessianProduct, batch: int, steps: int, keys: Any) -> Array:
     """The largest eigenvalue on each of some batches."""
 
-    @eqx.filter_jit
-    def all_draws(hessian: HessianProduct, keys: Any) -> Array:
-        def one(k: Any) -> Array:
-            chosen, start = jr.split(k)
-            part = hessian.take(jr.permutation(chosen, hessian.examples)[:batch])
-            return extreme_eigenpairs(part, part.parameters, steps=steps, key=start).values[0]
+    def one(key: Any) -> Array:
+        chosen, start = jr.split(key)
+        part = hessian.take(jr.permutation(chosen, hessian.examples)[:batch])
+        return extreme_eigenpairs(part, part.parameters, steps=steps, key=start).values[0]
 
-        return jax.lax.map(one, keys)
-
-    return np.asarray(all_draws(hessian, jr.split(key, draws)), float)
+    return jax.lax.map(one, keys)

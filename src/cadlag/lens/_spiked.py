@@ -67,11 +67,17 @@ def critical_batch(spike: float, noise: float) -> float:
 
 
 def largest_rate(batch: Any, spike: float, noise: float, *, examples: float | int = np.inf) -> np.ndarray:
-    """2 / λ'(b), the rate at which gradient descent on batches of `batch` stops to converge.
+    """2 / (λ + n/λ), the rate at which gradient descent on batches of `batch` stops to converge; n = Pσ²/b̄.
 
-    Linear in b far below `critical_batch`, 2/λ far above. **Arguments:** `spike` λ and `noise` Pσ² of one example.
+    Linear in b far below `critical_batch`, 2/λ far above. The edge of the noise, which `spiked_eigenvalue` has below
+    the critical batch, is left out: along the top eigenvector noise is aligned with it and is no semicircle's, and an
+    edge would make rates grow as a square root there.
+
+    **Arguments:** `spike` λ > 0 and `noise` Pσ² of one example, best that of `directional_noise`.
     """
-    return np.asarray(2 / spiked_eigenvalue(spike, noise / effective_batch(batch, examples)))
+    if not spike > 0:
+        raise ValueError(f"spike={spike}: expected a positive eigenvalue, that limits a rate.")
+    return np.asarray(2 / (spike + _noise(noise) / effective_batch(batch, examples) / spike))
 
 
 def sgd_rate(

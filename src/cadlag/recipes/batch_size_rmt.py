@@ -104,7 +104,7 @@ class BatchSizeRMTRecipe(AbstractRecipe):
             ),
             Claim(
                 "predicted",
-                "Random matrices predict the largest stable rates of SGD, the edge of their noise included.",
+                "The formula predicts the largest stable rates of SGD at every batch size.",
                 "measured over predicted at all batches within a factor of two: largest absolute logarithm < 0.693",
                 math.log(2), below(seen("linear", "factor"), math.log(2)), ("linear",),
             ),
