@@ -262,7 +262,21 @@ def kernels(task: str, title: str) -> Race:
     return Race(task, title, rows)
 
 
+def curvature(task: str, title: str, required: float | None) -> Race:
+    """A spectral density by one probe and twenty Lanczos steps."""
+    of = {"task": task}
+    rows = (
+        Row("cadlag", "cadlag_curvature", variants=(of,)),
+        Row("PyHessian", "pyhessian_curvature", True, threads(of), required=required),
+    )
+    return Race(task, title, rows)
+
+
 TABLES = {
+    "curvature": (
+        curvature("mlp", "Spectral density of the Hessian of an MLP with 994,570 parameters, 512 examples", 1.0),
+        curvature("conv", "Spectral density of the Hessian of three convolutions, 256 images of 16 x 16", None),
+    ),
     "kernels": (
         kernels("dense-1000", "NNGP and NTK of a dense ReLU network, five hidden layers, 1,000 digits"),
         kernels("dense-1797", "NNGP and NTK of a dense ReLU network, five hidden layers, all 1,797 digits"),

@@ -9,6 +9,8 @@ import numpy as np
 
 from cadlag.train import RunDir
 
+_BLOWN = 1e12
+
 
 class Course(enum.Enum):
     """What a trace does over the window that is looked at."""
@@ -17,7 +19,7 @@ class Course(enum.Enum):
     drifting = "it moves further than it fluctuates"
     oscillating = "it alternates from step to step"
     fluctuating = "it varies without alternating"
-    diverged = "it became infinite or NaN"
+    diverged = "it became infinite, NaN, or 10^12 times its start"
 
 
 class Oscillation(NamedTuple):
@@ -28,7 +30,7 @@ class Oscillation(NamedTuple):
     - `alternation`: minus the correlation of neighbours about that line: 1 for period two, 0 for noise, negative for
       slow waves. NaN where nothing varies.
     - `mean`: of the window. `drift`: change along the line over the window.
-    - `first`: where the window starts, in steps; where it diverged, the first step that is not finite.
+    - `first`: where the window starts, in steps; where it diverged, at whatever step, the first such.
     """
 
     course: Course
@@ -46,7 +48,7 @@ def oscillation(trace: Any, *, window: int | None = None, least: float = 1e-3) -
 
     - `trace` (steps,): an array, or the folder of a run, whose `loss` is read.
     - `window`: how many of the last steps; by default the last half.
-    - `least`: amplitude and drift below this share of the trace's whole range count as none.
+    - `least`: amplitude and drift below this share of the trace's size, at its start or in the window, count as none.
 
     **Raises:** ValueError for fewer than eight steps in the window, a wrong shape, or a run without rows.
     """
@@ -56,7 +58,10 @@ def oscillation(trace: Any, *, window: int | None = None, least: float = 1e-3) -
     window = len(values) // 2 if window is None else window
     if not 8 <= window <= len(values):
         raise ValueError(f"`trace` has {len(values)} steps and the window {window}; expected at least 8, and so many.")
-    bad = ~np.isfinite(values)
+    if not 0 <= least < 1:
+        raise ValueError(f"least={least}: expected a share, in [0, 1).")
+    # A number that the start is nothing beside has blown up, finite or not.
+    bad = ~np.isfinite(values) | (np.abs(values) > _BLOWN * max(1.0, float(np.nanmax(np.abs(values[:8])))))
     if bad.any():
         nan = math.nan
         return Oscillation(Course.diverged, nan, nan, nan, nan, int(np.argmax(bad)))
@@ -70,7 +75,9 @@ def _looked(values: np.ndarray, window: int, least: float) -> Oscillation:
     rest = seen - seen.mean() - slope * steps
     amplitude, drift = float(np.sqrt(np.mean(rest**2))), slope * (window - 1)
     alternation = -float(rest[1:] @ rest[:-1] / (rest @ rest)) if amplitude > 0 else math.nan
-    small = least * float(np.ptp(values))
+    # The start's usual size, since a loss that falls to nothing has converged.
+    start = float(np.median(np.abs(values[:8])))
+    small = max(least, 64 * np.finfo(float).eps) * max(start, float(np.mean(np.abs(seen))))
     if amplitude <= small and abs(drift) <= small:
         course = Course.converged
     elif abs(drift) > 3 * amplitude:

@@ -77,6 +77,20 @@ class HessianProduct(AbstractCurvature):
 
         return jax.jvp(jax.grad(total), (params,), (v,))[1]
 
+    def linearised(self) -> Callable[[Any], Any]:
+        """The same product with the gradient's own pass done once, for many vectors: a third less work for each.
+
+        It keeps what the pass leaves of all examples, so only without a `batch_size`; with one it is the product.
+        """
+        if self.batch_size is not None:
+            return self
+        params, rest = eqx.partition(self.model, eqx.is_inexact_array)
+
+        def mean(p: Any) -> Any:
+            return jnp.mean(jax.vmap(lambda e: self.loss(eqx.combine(p, rest), e))(self.data))
+
+        return jax.linearize(jax.grad(mean), params)[1]
+
     def of_example(self, v: Any, example: Any) -> Any:
         """h_i v for one example."""
         params, rest = eqx.partition(self.model, eqx.is_inexact_array)

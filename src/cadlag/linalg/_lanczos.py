@@ -15,6 +15,8 @@ import jax.random as jr
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from cadlag.linalg._curvature import HessianProduct
+
 
 class Tridiagonal(eqx.Module):
     """What m steps of Lanczos leave.
@@ -53,6 +55,8 @@ def lanczos(product: Callable[[Any], Any], start: Any, steps: int) -> Tridiagona
     **Raises:** ValueError if steps is below 1 or above the number of entries.
     """
     flat, unravel = ravel_pytree(eqx.filter(start, eqx.is_inexact_array))
+    if isinstance(product, HessianProduct):
+        product = product.linearised()
     if not 1 <= steps <= flat.size:
         raise ValueError(f"steps={steps} of Lanczos: expected 1 to {flat.size}, the size of the matrix.")
     tiny = 100 * jnp.finfo(flat.dtype).eps
@@ -71,8 +75,9 @@ def lanczos(product: Callable[[Any], Any], start: Any, steps: int) -> Tridiagona
         w = clean(w, basis)
         beta = jnp.linalg.norm(w)
         ended = beta <= tiny * scale
-        fresh = clean(jr.normal(jr.fold_in(jr.key(0), k), q.shape, q.dtype), basis)
-        w = jnp.where(ended, fresh, w)
+        # Drawn only where it is needed: a million random numbers cost as much as a product.
+        fresh = lambda: clean(jr.normal(jr.fold_in(jr.key(0), k), q.shape, q.dtype), basis)  # noqa: E731
+        w = jax.lax.cond(ended, fresh, lambda: w)
         q = w / jnp.linalg.norm(w)
         return (q, basis, scale), (alpha, jnp.where(ended, 0, beta))
 
