@@ -9,7 +9,7 @@ import numpy as np
 import optax
 import pytest
 
-from cadlag.train import fit, gradient, read_run
+from cadlag.train import AbstractUpdate, UpdateState, fit, gradient, read_run
 
 from .problems import KEY, Pairs, model, same_bits, squared, train
 
@@ -48,6 +48,22 @@ def test_layers_with_a_state_are_not_kept(tmp_path):
     update = gradient(lambda u, s, b, k: (jnp.sum(u**2), (s, {})), optax.sgd(0.1), stateful=True)
     fit(update, jnp.ones(2), None, steps=3, key=KEY, run=tmp_path)
     with pytest.raises(ValueError, match="state of layers"):
+        read_run(tmp_path)
+
+
+def test_updates_of_one_s_own_are_not_kept(tmp_path):
+    class Halving(AbstractUpdate):
+        loss: float = 1.0
+
+        def init(self, unknowns, key, *, model_state=None):
+            return UpdateState(unknowns, None, None, None, jnp.zeros((), jnp.int32))
+
+        def step(self, state, batch, key):
+            moved = UpdateState(state.unknowns / 2, None, None, None, state.step + 1)
+            return moved, {"loss": jnp.sum(state.unknowns)}
+
+    fit(Halving(), jnp.ones(2), None, steps=3, key=KEY, run=tmp_path)
+    with pytest.raises(ValueError, match="Halving"):
         read_run(tmp_path)
 
 

@@ -17,6 +17,7 @@ from ._block import Carry, Problem
 from ._minimise import draw_batch, step_keys
 from ._run import RunDir
 from ._save import load, save
+from ._update import _Gradient
 
 BATCHES, BYTES = 16, 2**24
 """So many batches are kept at most, and so much memory of them."""
@@ -56,8 +57,9 @@ def keep_problem(folder: RunDir, problem: Problem, carry: Carry) -> None:
 
 
 def _refusal(problem: Problem) -> str:
-    if not isinstance(getattr(problem.update, "loss", None), Callable):
-        return "the update is not that of one loss"
+    # Other updates may have a loss too, but weigh it or call it in a way of their own.
+    if not isinstance(problem.update, _Gradient):
+        return f"its update is a {type(problem.update).__name__}, not that of train.gradient"
     if problem.update.stateful:
         return "the loss changes the state of layers"
     return ""
