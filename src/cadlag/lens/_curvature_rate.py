@@ -99,12 +99,10 @@ def curvature_rate(
         largest, edge = jax.lax.cond(due, look, lambda: (state.largest, state.edge))
         # What this batch shows takes effect from the next one on: gradient and curvature of one batch go together.
         first = state.count == 0
-        used = (jnp.where(first, new, old) for new, old in ((largest, state.largest), (edge, state.edge)))
-        rate, force = _rates(*used, share, momentum, floor)
+        high, low = (jnp.where(first, new, old) for new, old in ((largest, state.largest), (edge, state.edge)))
+        rate, force = _rates(high, low, share, momentum, floor)
         # Where nothing curves upwards a step may be as large as allowed.
-        rate = jnp.where(jnp.where(first, largest, state.largest) > 0, jnp.clip(rate, *bounds), bounds[1]).astype(
-            largest.dtype
-        )
+        rate = jnp.where(high > 0, jnp.clip(rate, *bounds), bounds[1]).astype(largest.dtype)
         velocity = jax.tree.map(lambda v, g: force.astype(v.dtype) * v + g, state.velocity, updates)
         moved = jax.tree.map(lambda v: -rate.astype(v.dtype) * v, velocity)
         return moved, CurvatureRateState(state.count + 1, largest, edge, rate, force, velocity)

@@ -15,9 +15,9 @@ from cadlag.lens._binning import FixedWidth
 from cadlag.lens._estimators import Binned
 from cadlag.lens._information import layer_information
 from cadlag.lens._layers import layers_of
-from cadlag.lens._oscillation import Course, oscillation
+from cadlag.lens._oscillation import Course, oscillation, read_losses
 from cadlag.linalg import extreme_eigenpairs, hessian_product, spectral_density
-from cadlag.train import RunDir, TrainedRun, read_run, training_folder
+from cadlag.train import TrainedRun, read_run, training_folder
 
 
 class Seen(NamedTuple):
@@ -90,9 +90,8 @@ def information_file(run: pathlib.Path, *, width: float = 0.07) -> Seen:
 
 def oscillation_file(run: pathlib.Path, *, window: int | None = None) -> Seen:
     """Whether the loss of a run oscillates at its end."""
-    folder = RunDir(training_folder(pathlib.Path(run)))
-    found = oscillation(folder, window=window)
-    losses = np.asarray([row["loss"] for row in folder.rows() if "loss" in row], float)
+    losses = read_losses(training_folder(pathlib.Path(run)))
+    found = oscillation(losses, window=window)
     thin = max(1, len(losses) // 400)
     x, y = list(range(1, len(losses) + 1))[::thin], losses[::thin]
     section = {

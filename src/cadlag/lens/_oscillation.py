@@ -52,7 +52,7 @@ def oscillation(trace: Any, *, window: int | None = None, least: float = 1e-3) -
 
     **Raises:** ValueError for fewer than eight steps in the window, a wrong shape, or a run without rows.
     """
-    values = _losses(trace) if isinstance(trace, str | os.PathLike | RunDir) else np.asarray(trace, float)
+    values = read_losses(trace) if isinstance(trace, str | os.PathLike | RunDir) else np.asarray(trace, float)
     if values.ndim != 1:
         raise ValueError(f"`trace` has shape {values.shape}; expected one value a step. Take one seed, or a mean.")
     window = len(values) // 2 if window is None else window
@@ -87,7 +87,8 @@ def _looked(values: np.ndarray, window: int, least: float) -> Oscillation:
     return Oscillation(course, amplitude, alternation, float(seen.mean()), drift, len(values) - window)
 
 
-def _losses(run: Any) -> np.ndarray:
+def read_losses(run: Any) -> np.ndarray:
+    """The loss at every recorded step of a run; ValueError where there is none."""
     folder = run if isinstance(run, RunDir) else _opened(run)
     rows = [row["loss"] for row in folder.rows() if "loss" in row]
     if not rows:

@@ -1,5 +1,6 @@
 """What `benign-oscillation` measures: many small trainings at once, their ends and their paths."""
 
+import functools
 import time
 from typing import Any
 
@@ -31,7 +32,7 @@ def trained(
     options = (law, settings["examples"], width, batch, steps, settings["test"])
     start = time.perf_counter()
     numbers = (jnp.asarray(float(x)) for x in (rate, label_noise, decay))
-    found = {k: np.asarray(v) for k, v in _train(options, keys, *numbers).items()}
+    found = {k: np.asarray(v) for k, v in _compiled()(options, keys, *numbers).items()}
     seconds = time.perf_counter() - start
     diverged = ~np.isfinite(found["loss"])
     right = lambda a: float(np.mean(np.where(diverged, 0.0, a)))  # noqa: E731
@@ -53,26 +54,16 @@ def trained(
     }
 
 
-def _train(options: tuple, keys: Any, rate: Any, label_noise: Any, decay: Any) -> dict[str, Any]:
-    """Compiled once for all rates of one size."""
-    return _compiled()(options, keys, rate, label_noise, decay)
-
-
+@functools.cache
 def _compiled() -> Any:
+    """One function a process, so that all rates of one size are compiled once."""
     import equinox as eqx
     import jax
 
-    global _RUN  # one function a process, or every call would compile anew
-    if _RUN is None:
+    def runs(options: tuple, keys: Any, rate: Any, label_noise: Any, decay: Any) -> Any:
+        return jax.vmap(lambda key: _one(options, key, rate, label_noise, decay))(keys)
 
-        def runs(options: tuple, keys: Any, rate: Any, label_noise: Any, decay: Any) -> Any:
-            return jax.vmap(lambda key: _one(options, key, rate, label_noise, decay))(keys)
-
-        _RUN = eqx.filter_jit(runs)
-    return _RUN
-
-
-_RUN: Any = None
+    return eqx.filter_jit(runs)
 
 
 def _one(options: tuple, key: Any, rate: Any, label_noise: Any, decay: Any) -> dict[str, Any]:
