@@ -1,6 +1,5 @@
 """The probability flow through `solve`: adaptive or fixed steps, both ways, and exact likelihood."""
 
-from collections.abc import Callable
 from typing import Any
 
 import diffrax
@@ -18,8 +17,7 @@ from cadlag.diffusion._processes import reverse_sde
 from cadlag.diffusion._sampler import AbstractSampler, Sampled, check_steps
 from cadlag.diffusion._variable import AbstractVariable, Time
 from cadlag.distributions import AbstractDistribution
-from cadlag.linalg import value_and_divergence
-from cadlag.solve import ODE, AbstractAdjoint, AdaptiveSteps, EulerMaruyama, FixedSteps, Solution, solve
+from cadlag.solve import ODE, AbstractAdjoint, AdaptiveSteps, EulerMaruyama, FixedSteps, Solution, solve, with_density
 
 BLACK_BOX = AdaptiveSteps(rtol=1e-5, atol=1e-5)
 
@@ -191,20 +189,17 @@ def log_prob(
             f"log_prob: the flow is solved in {type(flow.variable).__name__}, but densities are computed in time; "
             "leave `variable` out, or pass Time()."
         )
-    process = ODE(_Augmented(denoiser, probes))
+    process = with_density(ODE(_Velocity(denoiser)), probes=probes)
     y, change = flow.solve(process, denoiser, (x, jnp.zeros((), x.dtype)), cond, encode=True).y1
     at_end = denoiser.schedule.prior_log_prob(y) if prior is None else prior.log_prob(y)
-    return at_end + change
+    return at_end - change
 
 
-class _Augmented(eqx.Module):
+class _Velocity(eqx.Module):
     denoiser: AbstractDenoiser
-    probes: Array | None
 
-    def __call__(self, t: Any, y: tuple[Array, Array], args: Any) -> tuple[Array, Array]:
-        x, _ = y
-        velocity: Callable = lambda z: self.denoiser.velocity(jnp.asarray(t, x.dtype), z, args)  # noqa: E731
-        return value_and_divergence(velocity, x, probes=self.probes)
+    def __call__(self, t: Any, y: Array, args: Any) -> Array:
+        return self.denoiser.velocity(jnp.asarray(t, y.dtype), y, args)
 
 
 def bits_per_dim(log_prob: Array, size: int, *, width: float) -> Array:

@@ -16,8 +16,8 @@ from cadlag.diffusion._interpolant_processes import (
     check_model,
     interpolant_ode,
 )
-from cadlag.linalg import rademacher_probes, value_and_divergence
-from cadlag.solve import ODE, AdaptiveSteps, FixedSteps, solve
+from cadlag.linalg import rademacher_probes
+from cadlag.solve import ODE, AdaptiveSteps, FixedSteps, solve, with_density
 
 
 def sample_interpolant(
@@ -117,12 +117,10 @@ def _log_prob(
 
     def one(x: Array, c: Any, k: Any) -> Array:
         drawn = None if probes is None else rademacher_probes(x, probes, key=k)
-        field = lambda t, y, args: value_and_divergence(  # noqa: E731
-            lambda u: model.velocity(jnp.asarray(t, u.dtype), u, c), y[0], probes=drawn
-        )
-        start = (x, jnp.zeros((), x.dtype))
-        ends, totals = solve(ODE(field), start, ts, steps=steps, stepper=stepper).ys
-        return base(ends[-1]) + totals[-1]
+        velocity = lambda t, y, args: model.velocity(jnp.asarray(t, y.dtype), y, c)  # noqa: E731
+        process = with_density(ODE(velocity), probes=drawn)
+        end, change = solve(process, (x, jnp.zeros((), x.dtype)), ts, steps=steps, stepper=stepper).y1
+        return base(end) - change
 
     return jax.vmap(one)(x1, cond, keys)
 

@@ -30,8 +30,8 @@ from cadlag.diffusion import (
     sample,
 )
 from cadlag.generate._networks import mlp_beside
+from cadlag.generate._samples import as_samples, check_spread, make_scaling
 from cadlag.generate._train import Training, check_positive, network_dtype, train
-from cadlag.generate.generator import as_samples, check_spread, make_scaling
 from cadlag.train import Estimator
 
 

@@ -70,7 +70,7 @@ class SeriesNetwork(eqx.Module):
         states = self.model(series, key=k1)
         if self.backwards is not None:
             behind = self.backwards(reverse_series(series), key=k3)
-            states = jnp.concatenate([states, behind[_reversed_rows(series)]], axis=1)
+            states = jnp.concatenate([states, behind[reversed_rows(series)]], axis=1)
         if not training:
             return jax.vmap(lambda z: self.head(z))(states)
         return jax.vmap(lambda z, k: self.head(z, key=k))(states, jr.split(k2, states.shape[0]))
@@ -109,7 +109,7 @@ def build_network(
 
 def reverse_series(series: IrregularSeries) -> IrregularSeries:
     """One series run backwards, on the clock -t, its padding still at the end."""
-    rows = _reversed_rows(series)
+    rows = reversed_rows(series)
     valid = valid_rows(series)
     times = -jnp.asarray(series.times)[rows]
     parts = (
@@ -120,7 +120,7 @@ def reverse_series(series: IrregularSeries) -> IrregularSeries:
     return eqx.tree_at(lambda s: (s.times, s.values, s.mask), series, parts)
 
 
-def _reversed_rows(series: IrregularSeries) -> Array:
-    # Its own inverse on valid rows; padding points at itself.
+def reversed_rows(series: IrregularSeries) -> Array:
+    """Row numbers that undo `reverse_series`: its own inverse on valid rows; padding points at itself."""
     rows = row_numbers(series)
     return jnp.where(rows < series.lengths, series.lengths - 1 - rows, rows)

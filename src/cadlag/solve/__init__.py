@@ -7,6 +7,7 @@ from cadlag.solve._adjoint import Direct as Direct
 from cadlag.solve._adjoint import Reversible as Reversible
 from cadlag.solve._convert import to_ito as to_ito
 from cadlag.solve._convert import to_stratonovich as to_stratonovich
+from cadlag.solve._density import with_density as with_density
 from cadlag.solve._euler import EulerMaruyama as EulerMaruyama
 from cadlag.solve._euler import Heun as Heun
 from cadlag.solve._euler import Milstein as Milstein
