@@ -22,7 +22,7 @@ ARMS = (
     Arm("cost", "ours", "views and cost by length"),
 )
 MORE = (Arm("cde", "baseline", "neural CDE"), Arm("convolution", "baseline", "dilated convolutions"))
-RATES = {"lssl": 1e-2, "lssl-f": 1e-2, "random-a": 1e-2, "gru": 1e-2, "cde": 1e-2, "convolution": 3e-3}
+RATES = {"lssl": 2e-2, "lssl-f": 1e-2, "random-a": 1e-2, "gru": 2e-2, "cde": 1e-2, "convolution": 3e-3}
 MODELS = {
     "lssl": {"hidden_size": 32, "order": 32, "depth": 2, "steps": (2e-3, 3e-2)},
     "gru": {"hidden_size": 40},
