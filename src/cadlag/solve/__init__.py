@@ -5,6 +5,8 @@ from cadlag.solve._adjoint import Backsolve as Backsolve
 from cadlag.solve._adjoint import Checkpointed as Checkpointed
 from cadlag.solve._adjoint import Direct as Direct
 from cadlag.solve._adjoint import Reversible as Reversible
+from cadlag.solve._controlled import controlled as controlled
+from cadlag.solve._controlled import with_path_kl as with_path_kl
 from cadlag.solve._convert import to_ito as to_ito
 from cadlag.solve._convert import to_stratonovich as to_stratonovich
 from cadlag.solve._density import with_density as with_density
