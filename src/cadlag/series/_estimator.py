@@ -43,11 +43,14 @@ class Preparation(eqx.Module):
         series = series.without_ids()
         if self.standardise is not None:
             series = self.standardise.apply(series)
-        times = (np.asarray(series.times, np.float64) - self.start) / self.span
-        series = eqx.tree_at(lambda s: s.times, series, times)
+        series = eqx.tree_at(lambda s: s.times, series, self.clock(series.times))
         if series.static is not None:
             series = eqx.tree_at(lambda s: s.static, series, np.nan_to_num(np.asarray(series.static)))
         return series.astype(dtype)
+
+    def clock(self, times: Any) -> np.ndarray:
+        """Times as the network sees them."""
+        return (np.asarray(times, np.float64) - self.start) / self.span
 
 
 class Training(NamedTuple):
