@@ -1,4 +1,4 @@
-"""Functions of time: data made into paths, each saying how far ahead it looks, and Brownian motion."""
+"""Functions of time: data made into paths, each saying how far ahead it looks, their signatures, Brownian motion."""
 
 from cadlag.paths._fill import fill_forward as fill_forward
 from cadlag.paths._fill import fill_linear as fill_linear
@@ -6,6 +6,15 @@ from cadlag.paths._path import AbstractPath as AbstractPath
 from cadlag.paths._path import FunctionPath as FunctionPath
 from cadlag.paths._path import LookAhead as LookAhead
 from cadlag.paths._path import MappedPath as MappedPath
+from cadlag.paths._signature import LieBasis as LieBasis
+from cadlag.paths._signature import concatenate_signatures as concatenate_signatures
+from cadlag.paths._signature import logsignature as logsignature
+from cadlag.paths._signature import logsignature_path as logsignature_path
+from cadlag.paths._signature import signature as signature
+from cadlag.paths._words import logsignature_size as logsignature_size
+from cadlag.paths._words import lyndon_words as lyndon_words
+from cadlag.paths._words import signature_size as signature_size
+from cadlag.paths._words import standard_factorisation as standard_factorisation
 from cadlag.paths.cubic import CubicPath as CubicPath
 from cadlag.paths.cubic import hermite as hermite
 from cadlag.paths.cubic import natural_cubic as natural_cubic
