@@ -52,7 +52,7 @@ def test_a_constant_control_costs_half_its_square_a_unit_of_time(name):
 
 def test_it_moves_as_a_process_with_that_drift_does():
     process, key = CASES["diagonal"][0], jax.random.key(2)
-    drift = lambda t, y, args: 0.5 - y**2  # noqa: E731
+    drift = lambda t, y, args: 0.5 - y**2
     path, kl = solve(with_path_kl(process, drift), (Y0, jnp.zeros(())), TS, key=key).ys
     wanted = solve(SDE(drift, process.diffusion_field), Y0, TS, key=key).ys
     np.testing.assert_allclose(path, wanted, rtol=1e-10)
@@ -76,7 +76,7 @@ def test_an_ornstein_uhlenbeck_posterior_has_the_known_divergence():
     process = with_path_kl(prior, lambda t, y, _: -a * y)
     keys = jax.random.split(jax.random.key(4), 4000)
     ts = jnp.array([0.0, end])
-    one = lambda k: solve(process, (jnp.asarray(x0), jnp.zeros(())), ts, key=k, steps=64).y1[1]  # noqa: E731
+    one = lambda k: solve(process, (jnp.asarray(x0), jnp.zeros(())), ts, key=k, steps=64).y1[1]
     found = jax.jit(jax.vmap(one))(keys)
     decay = (1 - np.exp(-2 * a * end)) / (2 * a)
     exact = 0.5 * a**2 * (x0**2 * decay + (end - decay) / (2 * a))

@@ -1,7 +1,7 @@
 """What a law of series is, and the parts that latent ones share.
 
-A law draws series at any times. A latent one also has a bound on the evidence, log p(x) >= E_q log p(x | z) - KL(q | p),
-and a posterior, which fills gaps and forecasts: rows without observations are rows to be filled.
+A law draws series at any times. A latent one also has a bound on the evidence, E_q log p(x | z) - KL(q | p), and a
+posterior, which fills gaps and forecasts: rows without observations are rows to be filled.
 """
 
 import abc
@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from cadlag.data import IrregularSeries
 from cadlag.nn import MLP
-from cadlag.series._model import AbstractSeriesModel
+from cadlag.series._model import AbstractSeriesModel, row_numbers
 from cadlag.series._network import reverse_series, reversed_rows
 
 
@@ -86,12 +86,13 @@ class GaussianReadout(eqx.Module):
     def draw(self, states: Float[Array, "time hidden"], *, key: PRNGKeyArray) -> Float[Array, "time channels"]:
         """Values with noise."""
         values = self(states)
-        return values + self.noise * jr.normal(key, values.shape, values.dtype)
+        return values + self.noise[None] * jr.normal(key, values.shape, values.dtype)
 
     def log_prob(self, states: Float[Array, "time hidden"], series: IrregularSeries) -> Float[Array, ""]:
         """Of the observed values, summed."""
         values, mask = jnp.asarray(series.values), jnp.asarray(series.mask)
-        found = jax.scipy.stats.norm.logpdf(jnp.where(mask, values, jnp.zeros_like(values)), self(states), self.noise)
+        seen = jnp.where(mask, values, jnp.zeros_like(values))
+        found = jax.scipy.stats.norm.logpdf(seen, self(states), jnp.broadcast_to(self.noise, seen.shape))
         return jnp.sum(jnp.where(mask, found, jnp.zeros_like(found)))
 
 
@@ -121,8 +122,21 @@ class InitialLaw(eqx.Module):
 
 
 def encode_backwards(model: AbstractSeriesModel, series: IrregularSeries) -> Float[Array, "time hidden"]:
-    """A model's states at all rows, each having seen its own row and all later ones."""
+    """A model's states at all rows, each having seen its own row and all later ones.
+
+    Rows after the last observation are padding to it: how far ahead one asks changes nothing that is inferred.
+    """
+    series = until_last_observed(series)
     return model(reverse_series(series))[reversed_rows(series)]
+
+
+def until_last_observed(series: IrregularSeries) -> IrregularSeries:
+    """A series that ends with its last observation, the rows behind it padding."""
+    seen = jnp.any(jnp.asarray(series.mask), axis=1)
+    rows = row_numbers(series)
+    length = jnp.maximum(jnp.max(jnp.where(seen, rows + 1, jnp.zeros_like(rows))), jnp.ones((), rows.dtype))
+    times = jnp.asarray(series.times)[jnp.minimum(rows, length - 1)]
+    return eqx.tree_at(lambda s: (s.times, s.lengths), series, (times, length))
 
 
 def last_observed(series: IrregularSeries) -> Float[Array, ""]:

@@ -14,6 +14,7 @@ from jaxtyping import Array, PRNGKeyArray
 
 from cadlag.data import IrregularSeries
 from cadlag.series._law import AbstractLatentLaw, AbstractSeriesLaw
+from cadlag.series._signatures import path_signature
 from cadlag.series.sde_gan import CDECritic, clip_weights
 from cadlag.train import SWA, AbstractUpdate, Player, gradient, players
 
@@ -43,12 +44,12 @@ class AbstractObjective(eqx.Module):
 class Variational(AbstractObjective):
     """Maximise E_q log p(x | z) - weight KL(q | p), a bound on the evidence (at weight 1); nats an observed value.
 
-    **Arguments:** `weight` of the divergence; `optimiser`: rate → optax transformation, Adam by default.
+    **Arguments:** `weight` of the divergence; `optimiser`: rate → optax transformation; None: Adam.
     """
 
     latent: ClassVar[bool] = True
     weight: float = 1.0
-    optimiser: Callable = optax.adam
+    optimiser: Callable | None = None
 
     def unknowns(self, law: AbstractSeriesLaw, *, key: PRNGKeyArray) -> Any:
         """The law alone."""
@@ -79,7 +80,8 @@ class Adversarial(AbstractObjective):
 
     **Arguments:** `critic`: constructor `(channels, *, key)`; `ratio`: the critic's learning rate over the law's;
     `critic_steps` a step of the law; `project`: keeps the critic Lipschitz after each step; `average_from`: the law's
-    weights are averaged over the steps after this fraction of all; `optimiser`: rate → optax transformation.
+    weights are averaged over the steps after this fraction of all; `optimiser`: rate → optax transformation; None:
+    RMSprop.
     """
 
     latent: ClassVar[bool] = False
@@ -88,7 +90,7 @@ class Adversarial(AbstractObjective):
     critic_steps: int = 1
     project: Callable = clip_weights
     average_from: float = 0.5
-    optimiser: Callable = optax.rmsprop
+    optimiser: Callable | None = None
 
     def __check_init__(self) -> None:
         if not self.ratio > 0 or self.critic_steps < 1 or not 0 <= self.average_from < 1:
@@ -116,13 +118,13 @@ class SignatureScore(AbstractObjective):
     An unbiased estimate from the batch's pairs. Paths are made of (t, lead, lag): by the lag a path's quadratic
     variation is a term of level two, so the noise's size is learnt, which plain distances of values shrink.
 
-    **Arguments:** `depth` of the signature; `lead_lag`; `optimiser`: rate → optax transformation.
+    **Arguments:** `depth` of the signature; `lead_lag`; `optimiser`: rate → optax transformation; None: Adam.
     """
 
     latent: ClassVar[bool] = False
     depth: int = 3
     lead_lag: bool = True
-    optimiser: Callable = optax.adam
+    optimiser: Callable | None = None
 
     def unknowns(self, law: AbstractSeriesLaw, *, key: PRNGKeyArray) -> Any:
         """The law alone."""
@@ -172,17 +174,18 @@ def _law_loss(law: Any, batch: tuple, key: PRNGKeyArray) -> tuple[Array, dict]:
 # Made once: a new optimiser would compile anew.
 @functools.lru_cache(maxsize=64)
 def _variational(objective: Variational, rate: float) -> AbstractUpdate:
-    return gradient(objective, optax.chain(optax.clip_by_global_norm(1.0), objective.optimiser(rate)))
+    return gradient(objective, optax.chain(optax.clip_by_global_norm(1.0), (objective.optimiser or optax.adam)(rate)))
 
 
 @functools.lru_cache(maxsize=64)
 def _signature(objective: SignatureScore, rate: float, steps: int) -> AbstractUpdate:
-    optimiser = optax.chain(optax.clip_by_global_norm(1.0), objective.optimiser(rate))
+    optimiser = optax.chain(optax.clip_by_global_norm(1.0), (objective.optimiser or optax.adam)(rate))
     return gradient(objective, optimiser, average=SWA(steps // 2))
 
 
 @functools.lru_cache(maxsize=64)
 def _adversarial(objective: Adversarial, rate: float, steps: int) -> AbstractUpdate:
-    law = gradient(_law_loss, objective.optimiser(rate), average=SWA(int(objective.average_from * steps)))
-    critic = gradient(_critic_loss, objective.optimiser(objective.ratio * rate), project=objective.project)
+    make = objective.optimiser or optax.rmsprop
+    law = gradient(_law_loss, make(rate), average=SWA(int(objective.average_from * steps)))
+    critic = gradient(_critic_loss, make(objective.ratio * rate), project=objective.project)
     return players({"critic": Player(critic, steps=objective.critic_steps), "law": Player(law)})

@@ -8,7 +8,7 @@ from cadlag.paths import fill_linear, signature
 from cadlag.series._model import control_points
 
 
-def interleaved(points: Float[Array, "time channels"]) -> Float[Array, "twice_time channels"]:
+def interleaved(points: Float[Array, "time channels"]) -> Float[Array, "twice_time both"]:
     """(lead, lag) at 2 time - 1 points: the lead moves first, the lag follows.
 
     Of its signature's level two, the lead-lag area is half the quadratic variation of the points.

@@ -21,7 +21,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from cadlag.data import IrregularSeries
 from cadlag.nn import MLP
-from cadlag.paths import AbstractPath, linear
+from cadlag.paths import linear
 from cadlag.series._law import (
     AbstractLatentLaw,
     Evidence,
@@ -67,7 +67,9 @@ class LatentDiffusion(eqx.Module):
 def neural_prior(hidden_size: int, *, width: int = 32, depth: int = 1, key: PRNGKeyArray) -> AbstractProcess:
     """A learnt drift and a learnt diagonal diffusion, in Itô's sense."""
     k1, k2 = jr.split(key)
-    drift = LatentDrift(MLP(hidden_size + 1, hidden_size, width, depth, activation=jax.nn.softplus, key=k1), jnp.ones(()))
+    drift = LatentDrift(
+        MLP(hidden_size + 1, hidden_size, width, depth, activation=jax.nn.softplus, key=k1), jnp.ones(())
+    )
     return SDE(drift, LatentDiffusion(hidden_size, width, key=k2))
 
 
@@ -84,7 +86,7 @@ class Control(eqx.Module):
         # The posterior starts as the prior, so that the first steps do not fight its energy.
         self.net, self.shape = eqx.tree_at(last, net, tuple(map(jnp.zeros_like, last(net)))), shape
 
-    def __call__(self, t: Any, y: Float[Array, " hidden"], args: tuple[AbstractPath, Array]) -> Array:
+    def __call__(self, t: Any, y: Float[Array, " hidden"], args: tuple[Any, Array]) -> Array:
         """The control, of the noise's shape."""
         path, end = args
         u = self.net(jnp.concatenate([_row(t, y), y, path.evaluate(t)])).reshape(self.shape)

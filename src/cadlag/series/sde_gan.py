@@ -1,7 +1,7 @@
 """A neural SDE as a generator, and a neural CDE that criticises paths (Kidger et al., SDE-GANs, ICML 2021).
 
-v ~ N(0, I), X(t0) = ζ(v), dX = μ(t, X) dt + σ(t, X) ∘ dW, Y = A X + b, with σ a (hidden, noise) matrix. The critic reads
-a path Y: H(t0) = ξ(t0, Y(t0)), dH = f(t, H) dt + g(t, H) ∘ dY, score m · H(t1). Its networks have activations of
+v ~ N(0, I), X(t0) = ζ(v), dX = μ(t, X) dt + σ(t, X) ∘ dW, Y = A X + b, with σ a (hidden, noise) matrix. The critic
+reads a path Y: H(t0) = ξ(t0, Y(t0)), dH = f(t, H) dt + g(t, H) ∘ dY, score m · H(t1). Its networks have activations of
 Lipschitz constant one and entries that are clipped, so that the score is Lipschitz along paths.
 """
 
@@ -91,7 +91,10 @@ class SDEGenerator(AbstractSeriesLaw):
         """One draw at the given times."""
         k1, k2 = jr.split(key)
         x0 = self.initial(jr.normal(k1, (self.latent_size,), self.readout.weight.dtype))
-        process = SDE(self.drift, self.diffusion, NoiseKind.operator, Calculus.stratonovich)
+        process = SDE(
+            drift_field=self.drift, diffusion_field=self.diffusion, noise=NoiseKind.operator,
+            calculus=Calculus.stratonovich,
+        )  # fmt: skip
         path = solve(
             process, x0, times, key=k2, steps=self.steps, stepper=self.stepper, adjoint=self.adjoint, throw=False
         ).ys
