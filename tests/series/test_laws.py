@@ -162,9 +162,10 @@ def test_lead_lag_areas_are_half_the_quadratic_variation():
     x = np.cumsum(np.random.default_rng(0).normal(size=9))
     series = IrregularSeries.from_arrays(np.linspace(0, 1, 9), x[None, :, None]).without_ids()[0]
     found = np.asarray(path_signature(series, depth=2, lead_lag=True))
-    np.testing.assert_allclose(found[0], x[0])
-    level = found[1 + 3 :].reshape(3, 3)  # (time, lead, lag)
-    np.testing.assert_allclose(level[2, 1] - level[1, 2], -np.sum(np.diff(x) ** 2), rtol=1e-9)
+    np.testing.assert_allclose(found[:3], [1.0, x[-1], x[-1]], rtol=1e-9)
+    level = found[3:].reshape(3, 3)  # (time, lead, lag)
+    variation = x[0] ** 2 + np.sum(np.diff(x) ** 2)
+    np.testing.assert_allclose(level[1, 2] - level[2, 1], variation, rtol=1e-9)
 
 
 def test_the_distance_of_signatures_is_unbiased():

@@ -58,26 +58,32 @@ class AbstractLatentLaw(AbstractSeriesLaw):
 
 
 class GaussianReadout(eqx.Module):
-    """x = A y + b + noise, of one learnt deviation a channel.
+    """x = A y + b + noise, of one deviation a channel.
 
-    **Arguments:** `noise`, the first deviation, in the units the model sees; it never falls below a hundredth of it.
+    **Arguments:** `noise`, the first deviation, in the units the model sees; `learn_noise`: whether it is learnt (it
+    never falls below a hundredth of the first) or stays. Data without noise want a small one that stays: a learnt one
+    grows first, and takes for noise what the state should do.
     """
 
     affine: eqx.nn.Linear
     log_noise: Float[Array, " channels"]
     least: float = eqx.field(static=True)
+    learn_noise: bool = eqx.field(static=True)
 
-    def __init__(self, hidden_size: int, channels: int, *, noise: float = 0.1, key: PRNGKeyArray):
+    def __init__(
+        self, hidden_size: int, channels: int, *, noise: float = 0.1, learn_noise: bool = True, key: PRNGKeyArray
+    ):
         if not noise > 0:
             raise ValueError(f"noise={noise} of a GaussianReadout must be positive.")
         self.affine = eqx.nn.Linear(hidden_size, channels, key=key)
         self.log_noise = jnp.full(channels, jnp.log(0.99 * noise))
-        self.least = 0.01 * noise
+        self.least, self.learn_noise = 0.01 * noise, learn_noise
 
     @property
     def noise(self) -> Float[Array, " channels"]:
         """The deviations."""
-        return self.least + jnp.exp(self.log_noise)
+        found = self.least + jnp.exp(self.log_noise)
+        return found if self.learn_noise else jax.lax.stop_gradient(found)
 
     def __call__(self, states: Float[Array, "time hidden"]) -> Float[Array, "time channels"]:
         """Values without noise."""

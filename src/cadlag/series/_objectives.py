@@ -113,7 +113,7 @@ class Adversarial(AbstractObjective):
 
 
 class SignatureScore(AbstractObjective):
-    """Minimise |E S(x) - E S(y)|² between observed x and drawn y, S being truncated signatures.
+    """Minimise |E S(x) - E S(y)|² between observed x and drawn y, S being truncated signatures, term by term scaled.
 
     An unbiased estimate from the batch's pairs. Paths are made of (t, lead, lag): by the lag a path's quadratic
     variation is a term of level two, so the noise's size is learnt, which plain distances of values shrink.
@@ -141,7 +141,11 @@ class SignatureScore(AbstractObjective):
     def __call__(self, law: AbstractSeriesLaw, batch: IrregularSeries, key: PRNGKeyArray) -> tuple[Array, dict]:
         """The distance's estimate, which may be negative."""
         features = jax.vmap(functools.partial(path_signature, depth=self.depth, lead_lag=self.lead_lag))
-        return unbiased_distance(features(batch), features(draw_like(law, batch, key))), {}
+        observed, drawn = features(batch), features(draw_like(law, batch, key))
+        # High levels have sizes of their own: each term counts in units of its spread among the observed.
+        spread = jnp.std(observed, axis=0, keepdims=True)
+        spread = jnp.where(spread > 0, spread, jnp.ones_like(spread))
+        return unbiased_distance(observed / spread, drawn / spread), {}
 
 
 def draw_like(law: AbstractSeriesLaw, batch: IrregularSeries, key: PRNGKeyArray) -> IrregularSeries:

@@ -19,11 +19,12 @@ def interleaved(points: Float[Array, "time channels"]) -> Float[Array, "twice_ti
 
 
 def path_signature(series: IrregularSeries, *, depth: int, lead_lag: bool) -> Float[Array, " size"]:
-    """Signature of (time, values) after the first value, which stands beside it; gaps are filled by straight lines."""
+    """Signature of (time, values), from a base point where all values are zero; gaps are filled by straight lines."""
     times, values, mask = control_points(series)
     filled = fill_linear(times, values, mask)
-    points = filled
+    # A signature forgets where a path starts; one that starts at zero has its first value as its first increment.
+    points = jnp.concatenate([filled[:1].at[:, 1:].set(0), filled])
     if lead_lag:
-        clock = jnp.repeat(filled[:, :1], 2, axis=0)[1:]
-        points = jnp.concatenate([clock, interleaved(filled[:, 1:])], axis=1)
-    return jnp.concatenate([filled[0, 1:], signature(points, depth)])
+        clock = jnp.repeat(points[:, :1], 2, axis=0)[1:]
+        points = jnp.concatenate([clock, interleaved(points[:, 1:])], axis=1)
+    return signature(points, depth)

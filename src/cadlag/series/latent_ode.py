@@ -50,7 +50,7 @@ class LatentODE(AbstractLatentLaw):
     - `channels`; `hidden_size` of the state; `latent_size` of v; `width`, `depth` of the networks.
     - `encoder`: constructor of any series model; it reads the series backwards.
     - `steps`: so many between two rows, or `AdaptiveSteps`; `stepper`, `adjoint`: as for `solve` (Heun by default).
-    - `noise`: first deviation of the observations' noise, which is learnt.
+    - `noise`: first deviation of the observations' noise; `learn_noise`: whether it is learnt or stays.
     """
 
     encoder: AbstractSeriesModel
@@ -75,6 +75,7 @@ class LatentODE(AbstractLatentLaw):
         stepper: Any = None,
         adjoint: AbstractAdjoint | None = None,
         noise: float = 0.1,
+        learn_noise: bool = True,
         key: PRNGKeyArray,
     ):
         k1, k2, k3, k4 = jr.split(key, 4)
@@ -82,7 +83,7 @@ class LatentODE(AbstractLatentLaw):
         self.initial = InitialLaw(self.encoder.hidden_size, latent_size, hidden_size, width, key=k2)
         net = MLP(hidden_size, hidden_size, width, depth, activation=jax.nn.softplus, key=k3)
         self.field = LatentField(net, jnp.ones(()))
-        self.readout = GaussianReadout(hidden_size, channels, noise=noise, key=k4)
+        self.readout = GaussianReadout(hidden_size, channels, noise=noise, learn_noise=learn_noise, key=k4)
         self.channels, self.steps, self.stepper, self.adjoint = channels, steps, stepper, adjoint
 
     def sample(self, times: Float[Array, " time"], *, key: PRNGKeyArray) -> Float[Array, "time channels"]:

@@ -103,7 +103,7 @@ class LatentSDE(AbstractLatentLaw):
       of `cadlag.solve`, learnt or known.
     - `encoder`: constructor of any series model; it reads the series backwards.
     - `steps` between two rows, `stepper`, `adjoint`: as for `solve` (Euler-Maruyama or Heun, by the prior's sense).
-    - `noise`: first deviation of the observations' noise, which is learnt.
+    - `noise`: first deviation of the observations' noise; `learn_noise`: whether it is learnt or stays.
     """
 
     encoder: AbstractSeriesModel
@@ -129,6 +129,7 @@ class LatentSDE(AbstractLatentLaw):
         stepper: Any = None,
         adjoint: AbstractAdjoint | None = None,
         noise: float = 0.1,
+        learn_noise: bool = True,
         key: PRNGKeyArray,
     ):
         k1, k2, k3, k4, k5 = jr.split(key, 5)
@@ -138,7 +139,7 @@ class LatentSDE(AbstractLatentLaw):
         self.prior = prior(hidden_size, key=k3)
         shape = noise_shape(self.prior, hidden_size)
         self.control = Control(hidden_size, encoded, shape, width, key=k4)
-        self.readout = GaussianReadout(hidden_size, channels, noise=noise, key=k5)
+        self.readout = GaussianReadout(hidden_size, channels, noise=noise, learn_noise=learn_noise, key=k5)
         self.channels, self.steps, self.stepper, self.adjoint = channels, steps, stepper, adjoint
 
     def sample(self, times: Float[Array, " time"], *, key: PRNGKeyArray) -> Float[Array, "time channels"]:
