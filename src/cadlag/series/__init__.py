@@ -10,6 +10,11 @@ Example:
     classifier.predict_proba(series)
 """
 
+from cadlag.series._control import AbstractControl as AbstractControl
+from cadlag.series._control import HermiteControl as HermiteControl
+from cadlag.series._control import LinearControl as LinearControl
+from cadlag.series._control import NaturalCubicControl as NaturalCubicControl
+from cadlag.series._control import RectilinearControl as RectilinearControl
 from cadlag.series._model import AbstractSeriesModel as AbstractSeriesModel
 from cadlag.series._model import control_path as control_path
 from cadlag.series._network import Head as Head
@@ -21,6 +26,7 @@ from cadlag.series.forecaster import SeriesForecaster as SeriesForecaster
 from cadlag.series.interpolator import SeriesInterpolator as SeriesInterpolator
 from cadlag.series.neural_cde import NeuralCDE as NeuralCDE
 from cadlag.series.neural_ode import NeuralODE as NeuralODE
+from cadlag.series.neural_rde import NeuralRDE as NeuralRDE
 from cadlag.series.neural_sde import NeuralSDE as NeuralSDE
 from cadlag.series.recurrent import GRU as GRU
 from cadlag.series.recurrent import GRUD as GRUD
