@@ -10,6 +10,11 @@ Example:
     classifier.predict_proba(series)
 """
 
+from cadlag.series._control import AbstractControl as AbstractControl
+from cadlag.series._control import HermiteControl as HermiteControl
+from cadlag.series._control import LinearControl as LinearControl
+from cadlag.series._control import NaturalCubicControl as NaturalCubicControl
+from cadlag.series._control import RectilinearControl as RectilinearControl
 from cadlag.series._law import AbstractLatentLaw as AbstractLatentLaw
 from cadlag.series._law import AbstractSeriesLaw as AbstractSeriesLaw
 from cadlag.series._law import Evidence as Evidence
@@ -32,6 +37,7 @@ from cadlag.series.latent_sde import LatentSDE as LatentSDE
 from cadlag.series.latent_sde import neural_prior as neural_prior
 from cadlag.series.neural_cde import NeuralCDE as NeuralCDE
 from cadlag.series.neural_ode import NeuralODE as NeuralODE
+from cadlag.series.neural_rde import NeuralRDE as NeuralRDE
 from cadlag.series.neural_sde import NeuralSDE as NeuralSDE
 from cadlag.series.recurrent import GRU as GRU
 from cadlag.series.recurrent import GRUD as GRUD

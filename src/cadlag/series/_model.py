@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from cadlag.data import IrregularSeries
 from cadlag.paths import AbstractPath, fill_linear, hermite
-from cadlag.solve import AbstractProcess, EulerMaruyama, FixedSteps, solve
+from cadlag.solve import AbstractProcess, AbstractStepper, EulerMaruyama, FixedSteps, solve
 
 
 class AbstractSeriesModel(eqx.Module):
@@ -88,12 +88,15 @@ def integrate(
     key: PRNGKeyArray | None,
     final: bool,
     driver: AbstractPath | None = None,
+    stepper: AbstractStepper | None = None,
 ) -> Float[Array, "..."]:
-    """States of an Euler solve at the series' times, or the last one; the same steps either way.
+    """States of a solve, by Euler unless said otherwise, at the series' times, or the last one; the same steps either
+    way.
 
     A failure shows as a non-finite loss, which the training loop reports with its step.
     """
-    parts: Any = {"key": key, "driver": driver, "stepper": EulerMaruyama(), "throw": False}
+    parts: Any = {"key": key, "driver": driver, "throw": False}
+    parts["stepper"] = EulerMaruyama() if stepper is None else stepper
     if final and steps == 1:
         # Two output times: the states between are not kept.
         ends = jnp.stack([times[0], times[-1]])

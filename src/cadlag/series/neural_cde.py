@@ -7,8 +7,9 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from cadlag.data import IrregularSeries
 from cadlag.nn import MLP
-from cadlag.series._model import AbstractSeriesModel, InitialState, control_path, integrate
-from cadlag.solve import CDE
+from cadlag.series._control import AbstractControl, HermiteControl
+from cadlag.series._model import AbstractSeriesModel, InitialState, integrate
+from cadlag.solve import CDE, AbstractStepper, EulerMaruyama
 
 
 class MatrixField(eqx.Module):
@@ -23,7 +24,16 @@ class MatrixField(eqx.Module):
 
 
 class NeuralCDE(AbstractSeriesModel):
-    """A neural CDE as a model of a series, stepped by Euler on the increments of X; arguments as for `StableSDE`."""
+    """A neural CDE as a model of a series, stepped by Euler on the increments of X; arguments as for `StableSDE`.
+
+    **Further arguments:**
+
+    - `control`: how observations become a path; `RectilinearControl()` looks at nothing ahead. Interpolations that
+      agree at the rows differ only with more steps than one between them.
+    - `stepper`: any that takes paths, such as `Heun()`.
+
+    Example: `SeriesClassifier(partial(NeuralCDE, control=RectilinearControl(), stepper=Heun()))`.
+    """
 
     initial: InitialState
     field: MatrixField
@@ -31,6 +41,8 @@ class NeuralCDE(AbstractSeriesModel):
     steps: int = eqx.field(static=True)
     stochastic: bool = eqx.field(static=True, default=False)
     blind: bool = eqx.field(static=True, default=False)
+    control: AbstractControl = HermiteControl()
+    stepper: AbstractStepper = EulerMaruyama()
 
     def __init__(
         self,
@@ -39,6 +51,8 @@ class NeuralCDE(AbstractSeriesModel):
         hidden_size: int = 32,
         depth: int = 1,
         steps: int = 1,
+        control: AbstractControl | None = None,
+        stepper: AbstractStepper | None = None,
         static_size: int = 0,
         key: PRNGKeyArray,
     ):
@@ -49,12 +63,14 @@ class NeuralCDE(AbstractSeriesModel):
             MLP(hidden_size, out, hidden_size, depth, final_activation=jnp.tanh, key=k2), channels + 1
         )
         self.hidden_size, self.steps, self.stochastic, self.blind = hidden_size, steps, False, False
+        self.control = HermiteControl() if control is None else control
+        self.stepper = EulerMaruyama() if stepper is None else stepper
 
     def __call__(
         self, series: IrregularSeries, *, key: PRNGKeyArray | None = None, final: bool = False
     ) -> Float[Array, "..."]:
         """States at all times, or at the last."""
-        path = control_path(series)
-        times = jnp.asarray(series.times)
+        path, times = self.control(series)
         z0 = self.initial(path.evaluate(times[0]), series.static)
-        return integrate(CDE(self.field), z0, times, self.steps, None, final, path)
+        steps = self.steps * self.control.pieces
+        return integrate(CDE(self.field), z0, times, steps, None, final, path, self.stepper)

@@ -4,6 +4,7 @@ from cadlag.solve._adjoint import AbstractAdjoint as AbstractAdjoint
 from cadlag.solve._adjoint import Backsolve as Backsolve
 from cadlag.solve._adjoint import Checkpointed as Checkpointed
 from cadlag.solve._adjoint import Direct as Direct
+from cadlag.solve._adjoint import Interpolated as Interpolated
 from cadlag.solve._adjoint import Reversible as Reversible
 from cadlag.solve._controlled import controlled as controlled
 from cadlag.solve._controlled import with_path_kl as with_path_kl
@@ -15,6 +16,10 @@ from cadlag.solve._euler import Heun as Heun
 from cadlag.solve._euler import Milstein as Milstein
 from cadlag.solve._exponential import ETDRK4 as ETDRK4
 from cadlag.solve._exponential import IFRK4 as IFRK4
+from cadlag.solve._hypersolver import Hypersolver as Hypersolver
+from cadlag.solve._hypersolver import hypersolver_residuals as hypersolver_residuals
+from cadlag.solve._log_ode import LieBrackets as LieBrackets
+from cadlag.solve._log_ode import log_ode as log_ode
 from cadlag.solve._one_step import StepEstimate as StepEstimate
 from cadlag.solve._one_step import Tolerance as Tolerance
 from cadlag.solve._one_step import one_step as one_step

@@ -7,8 +7,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
-from cadlag.solve._adjoint import AbstractAdjoint, Backsolve, Checkpointed, Direct
+from cadlag.solve._adjoint import AbstractAdjoint, Backsolve, Checkpointed, Direct, Interpolated
 from cadlag.solve._checks import equal_width
+from cadlag.solve._interpolated import interpolated_diffrax
 from cadlag.solve._one_step import Tolerance, one_step
 from cadlag.solve._process import AbstractProcess, NoiseKind
 from cadlag.solve._runge_kutta import RungeKutta
@@ -31,6 +32,9 @@ def solve_diffrax(
 ) -> Solution:
     """Integrate with `diffrax.diffeqsolve`, never raising; `solve` raises where asked."""
     controller, dt0, max_steps = _stepping(steps, ts, adjoint)
+    if isinstance(adjoint, Interpolated):
+        ys, counts, result = interpolated_diffrax(process, args, y0, ts, solver, (controller, dt0, max_steps))
+        return _solution(process, args, y0, ts, [ts], [ys], counts, result, solver, stats)
     made = diffrax.diffeqsolve(
         make_terms(process, drivers, ts, solver),
         solver,
@@ -46,15 +50,29 @@ def solve_diffrax(
         max_steps=max_steps,
         throw=False,
     )
-    made_ts, made_ys = _subs(made.ts), _subs(made.ys)
+    return _solution(process, args, y0, ts, _subs(made.ts), _subs(made.ys), made.stats, made.result, solver, stats)
+
+
+def _solution(
+    process: AbstractProcess,
+    args: Any,
+    y0: PyTree[Array],
+    ts: Array,
+    made_ts: list,
+    made_ys: list,
+    counts: dict,
+    reason: Any,
+    solver: Any,
+    stats: Tolerance | None,
+) -> Solution:
     last = jax.lax.stop_gradient(_last_finite(ts, y0, made_ts, made_ys))
     end = made_ys[min(1, len(made_ys) - 1)]
     finite = all_finite(jax.tree.map(lambda y: jax.lax.stop_gradient(y[-1]), end))
-    result: Any = RESULTS.promote(made.result)
+    result: Any = RESULTS.promote(reason)
     result = RESULTS.where(finite | (result != RESULTS.successful), result, RESULTS.nonfinite_state)
     statistics = None
     if stats is not None:
-        statistics = _statistics(process, args, made, solver, stats)
+        statistics = _statistics(process, args, made_ts, made_ys, counts, solver, stats)
     return Solution(ts, made_ys[0], statistics, result, last)
 
 
@@ -104,16 +122,17 @@ def _diffrax_adjoint(adjoint: AbstractAdjoint) -> diffrax.AbstractAdjoint:
     return diffrax.RecursiveCheckpointAdjoint()
 
 
-def _statistics(process: AbstractProcess, args: Any, made: Any, solver: Any, tolerance: Tolerance) -> Stats:
+def _statistics(
+    process: AbstractProcess, args: Any, made_ts: list, made_ys: list, counts: dict, solver: Any, tolerance: Tolerance
+) -> Stats:
     """Counts from Diffrax; error and stiffness by one more step from every accepted state."""
-    counts = made.stats
     tableau: Any = getattr(solver, "tableau", None)
     stages = len(tableau.b_sol) if hasattr(tableau, "b_sol") else 1
     fsal = int(bool(getattr(tableau, "fsal", False)))
     evaluations = counts["num_steps"] * (stages - fsal) + fsal
     error = stiffness = sizes = None
-    if isinstance(solver, diffrax.AbstractERK) and process.noise is NoiseKind.none and isinstance(made.ts, list):
-        times, states = made.ts[2], made.ys[2]
+    if isinstance(solver, diffrax.AbstractERK) and process.noise is NoiseKind.none and len(made_ts) == 3:
+        times, states = made_ts[2], made_ys[2]
         here, there = times[:-1], times[1:]
         real = jnp.isfinite(there)
         h = jnp.where(real, there - here, jnp.zeros_like(here))

@@ -104,3 +104,19 @@ class Backsolve(AbstractAdjoint):
     def loop(self, body: Callable, carry: PyTree, xs: PyTree, length: int) -> tuple[PyTree, PyTree]:
         """Not a scan of a body: see `_backsolve.py`."""
         raise TypeError("Backsolve() differentiates `solve`: give an ODE, or a Stratonovich SDE on a BrownianTree.")
+
+
+class Interpolated(AbstractAdjoint):
+    """Optimise-then-discretise with y(t) read from stored dense output: the state is not solved backwards.
+
+    For ODEs, on fixed steps by the stepper that went forwards (error of its order, of the fourth at most), and on
+    `AdaptiveSteps` by any Diffrax solver, stiff ones too (error of the tolerance). Memory: O(steps) states, no
+    activations. Parameters must be in the process or in `args`, not closed over by a function; output times get no
+    gradient (an error says so).
+
+    Example: `solve(ODE(field), y0, ts, steps=AdaptiveSteps(rtol=1e-6), adjoint=Interpolated())`.
+    """
+
+    def loop(self, body: Callable, carry: PyTree, xs: PyTree, length: int) -> tuple[PyTree, PyTree]:
+        """Not a scan of a body: see `_interpolated.py`."""
+        raise TypeError("Interpolated() differentiates `solve` of an ODE.")

@@ -98,11 +98,11 @@ def _loop_bwd(
     field = Field(_Augmented((frozen, static)), params)
     # Where y is put back or a jumps, what a stepper remembers of the step before is no longer true.
     fresh = emit or store
-    start = (y1, _filled(grad_y1, y1), jax.tree.map(jnp.zeros_like, params))
+    start = (y1, filled(grad_y1, y1), jax.tree.map(jnp.zeros_like, params))
     seen = None
     if emit:
         like = jax.tree.map(lambda y: jnp.zeros((grid.shape[0] - 1, *y.shape), y.dtype), y1)
-        seen = _filled(grad_ys, like)
+        seen = filled(grad_ys, like)
 
     def body(carry: Any, row: Any) -> Any:
         (y, a, grads), memory = carry
@@ -117,7 +117,7 @@ def _loop_bwd(
     return a, grads
 
 
-def _filled(grad: PyTree, like: PyTree) -> PyTree:
+def filled(grad: PyTree, like: PyTree) -> PyTree:
     """A gradient with zeros where nothing depends on an output."""
     if grad is None:
         return jax.tree.map(jnp.zeros_like, like)

@@ -10,7 +10,8 @@ import numpy as np
 from jaxtyping import Array, PyTree
 
 from cadlag.paths import AbstractPath
-from cadlag.solve._adjoint import Backsolve, Reversible
+from cadlag.solve._adjoint import Backsolve, Interpolated, Reversible
+from cadlag.solve._hypersolver import Hypersolver
 from cadlag.solve._process import AbstractProcess, Calculus, NoiseKind, kinds_of
 from cadlag.solve._reversible_heun import ReversibleHeun
 from cadlag.solve._runge_kutta import RungeKutta
@@ -63,6 +64,21 @@ def random_kinds(process: AbstractProcess, driver: Any) -> list[NoiseKind]:
     ]
 
 
+def check_interpolated(process: AbstractProcess, stepper: Any, steps: Any, event: Any) -> None:
+    """`Interpolated()` knows ordinary equations, explicit fixed steps or adaptive ones."""
+    if process.noise is not NoiseKind.none:
+        raise ValueError(
+            "Interpolated() differentiates an ODE; use Checkpointed() or Reversible(), or write a controlled equation "
+            "as an ODE with path.derivative(t)."
+        )
+    if event is not None:
+        raise ValueError("Interpolated() does not go backwards through an event; leave the adjoint out.")
+    if not isinstance(steps, AdaptiveSteps) and not isinstance(stepper, AbstractStepper):
+        raise ValueError(
+            f"Interpolated() takes explicit methods on fixed steps; give AdaptiveSteps for {type(stepper).__name__}."
+        )
+
+
 def check_stepper(
     process: AbstractProcess,
     stepper: AbstractStepper,
@@ -77,8 +93,8 @@ def check_stepper(
     if through_diffrax:
         raise ValueError(
             f"{name} takes fixed steps without events, and is differentiated by Direct(), Checkpointed(), "
-            "(ReversibleHeun) Reversible() or (ODE) Backsolve(). For adaptive steps, events or Backsolve() of other "
-            "equations pass a Diffrax solver as stepper, or leave it out."
+            "(ReversibleHeun) Reversible() or (ODE) Interpolated() and Backsolve(). For adaptive steps, events or "
+            "Backsolve() of other equations pass a Diffrax solver as stepper, or leave it out."
         )
     _check_class(process, stepper, adjoint)
     _check_noise(process, stepper, random)
@@ -87,8 +103,9 @@ def check_stepper(
             raise ValueError(f"Reversible() needs stepper=ReversibleHeun(), not {name}.")
         if tolerance is not None:
             raise ValueError("Statistics are not kept by Reversible(); use Direct() or Checkpointed().")
-    if isinstance(adjoint, Backsolve) and between is not None:
-        raise ValueError("Backsolve() solves an ODE backwards, which `between` interrupts; use Direct().")
+    if isinstance(adjoint, Backsolve | Interpolated) and between is not None:
+        how = type(adjoint).__name__
+        raise ValueError(f"{how}() solves an ODE backwards, which `between` interrupts; use Direct().")
     if between is not None and _has_memory(stepper):
         raise ValueError(
             f"`between` changes the state behind the back of {name}, which remembers the last step. Use a "
@@ -103,8 +120,11 @@ def _check_class(process: AbstractProcess, stepper: AbstractStepper, adjoint: An
             f"{name} takes a {wanted.__name__} process, not {type(process).__name__}: write the equation as "
             f"{wanted.__name__}, or use Heun or a Diffrax Runge-Kutta method."
         )
-    if wanted is not AbstractProcess and isinstance(adjoint, Backsolve):
-        raise ValueError(f"Backsolve() solves another process backwards than {name} takes; use Checkpointed().")
+    if not isinstance(adjoint, Backsolve | Interpolated):
+        return
+    how = type(adjoint).__name__
+    if wanted is not AbstractProcess or isinstance(stepper, Hypersolver):
+        raise ValueError(f"{how}() solves another process backwards than {name} takes; use Checkpointed().")
 
 
 def _check_noise(process: AbstractProcess, stepper: AbstractStepper, random: list[NoiseKind]) -> None:

@@ -11,9 +11,10 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
-from cadlag.solve._adjoint import AbstractAdjoint, Backsolve, Reversible
+from cadlag.solve._adjoint import AbstractAdjoint, Backsolve, Interpolated, Reversible
 from cadlag.solve._backsolve import backsolve_loop
 from cadlag.solve._drivers import driver_increments, join
+from cadlag.solve._interpolated import interpolated_loop
 from cadlag.solve._one_step import Tolerance, scaled_error, stiffness
 from cadlag.solve._process import AbstractProcess
 from cadlag.solve._reversible import reversible_loop
@@ -56,6 +57,8 @@ def solve_fixed(problem: FixedProblem) -> Solution:
     emit = problem.every != problem.steps
     if isinstance(problem.adjoint, Backsolve):
         return _solve_own_way(problem, *backsolve_loop(problem, emit))
+    if isinstance(problem.adjoint, Interpolated):
+        return _solve_own_way(problem, *interpolated_loop(problem, emit))
     # What depends on the widths of the steps alone leaves the loop.
     stepper = prepare(problem.stepper, problem.process, problem.grid, problem.y0)
     problem = dataclasses.replace(problem, stepper=stepper)

@@ -9,11 +9,12 @@ import numpy as np
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from cadlag.solve._adaptive import solve_diffrax
-from cadlag.solve._adjoint import AbstractAdjoint, Backsolve, Direct, Reversible
+from cadlag.solve._adjoint import AbstractAdjoint, Backsolve, Direct, Interpolated, Reversible
 from cadlag.solve._checks import (
     check_diffrax,
     check_direction,
     check_drift,
+    check_interpolated,
     check_stepper,
     check_times,
     distinct,
@@ -63,7 +64,7 @@ def solve(
     - `steps`: an integer, so many equal steps between each two output times; or `FixedSteps`; or `AdaptiveSteps`.
     - `stepper`: one of ours, or any Diffrax solver. Default: Euler-Maruyama (Itô) or Heun (Stratonovich, controlled
       and ordinary equations) on fixed steps; Tsit5 or a stochastic Runge-Kutta method on adaptive ones.
-    - `adjoint`: `Direct()` (default), `Checkpointed()`, `Reversible()` or `Backsolve()`.
+    - `adjoint`: `Direct()` (default), `Checkpointed()`, `Reversible()`, `Interpolated()` or `Backsolve()`.
     - `between(t, y, key)`: acts on the state after each fixed step.
     - `event`: a `diffrax.Event`, for solves that go through Diffrax.
     - `stats`: True, or the tolerance that errors are measured against, to compute solver statistics.
@@ -83,6 +84,8 @@ def solve(
     if stepper is None and through_diffrax and random:
         process = default_form(process)
     stepper = _choose_stepper(process, stepper, through_diffrax, adjoint, random)
+    if isinstance(adjoint, Interpolated):
+        check_interpolated(process, stepper, steps, event)
     if isinstance(stepper, AbstractStepper):
         check_stepper(process, stepper, adjoint, between, random, tolerance, through_diffrax)
         grid, every = _fixed_grid(ts, steps)
@@ -148,6 +151,6 @@ def _choose_stepper(
         )
     if isinstance(stepper, diffrax.AbstractERK) and not through_diffrax and not random:
         return RungeKutta(stepper)
-    if isinstance(stepper, diffrax.Euler) and isinstance(adjoint, Backsolve) and not through_diffrax:
+    if isinstance(stepper, diffrax.Euler) and isinstance(adjoint, Backsolve | Interpolated) and not through_diffrax:
         return EulerMaruyama()
     return stepper
