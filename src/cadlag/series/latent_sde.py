@@ -10,7 +10,7 @@ After the last observation u is zero: a forecast is the prior's, from where the 
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -21,7 +21,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from cadlag.data import IrregularSeries
 from cadlag.nn import MLP
-from cadlag.paths import linear
+from cadlag.paths import AbstractPath, LookAhead
 from cadlag.series._law import (
     AbstractLatentLaw,
     Evidence,
@@ -71,6 +71,33 @@ def neural_prior(hidden_size: int, *, width: int = 32, depth: int = 1, key: PRNG
         MLP(hidden_size + 1, hidden_size, width, depth, activation=jax.nn.softplus, key=k1), jnp.ones(())
     )
     return SDE(drift, LatentDiffusion(hidden_size, width, key=k2))
+
+
+class NextCode(AbstractPath):
+    """Between two rows, the code of the later one: what the encoder saw last is where the state has to go."""
+
+    times: Float[Array, " time"]
+    codes: Float[Array, "time code"]
+    look_ahead: ClassVar[LookAhead] = LookAhead.all
+
+    @property
+    def t0(self) -> Array:
+        """The first time."""
+        return self.times[0]
+
+    @property
+    def t1(self) -> Array:
+        """The last time."""
+        return self.times[-1]
+
+    def evaluate(self, t: Any) -> Float[Array, " code"]:
+        """The code of the first row after t."""
+        row = jnp.searchsorted(self.times, jnp.asarray(t, self.times.dtype), side="right")
+        return self.codes[jnp.minimum(row, len(self.times) - 1)]
+
+    def derivative(self, t: Any) -> Float[Array, " code"]:
+        """Zero: the path is constant between rows."""
+        return jnp.zeros_like(self.codes[0])
 
 
 class Control(eqx.Module):
@@ -161,7 +188,7 @@ class LatentSDE(AbstractLatentLaw):
         k1, k2 = jr.split(key)
         times, codes = jnp.asarray(series.times), encode_backwards(self.encoder, series)
         x0, divergence = self.initial.posterior(codes[0], k1)
-        args = (linear(times, codes), last_observed(series))
+        args = (NextCode(times, codes), last_observed(series))
         start = (x0, jnp.zeros((), x0.dtype))
         path, energy = self._solve(controlled(self.prior, self.control), start, times, k2, args)
         return path, divergence + energy[-1]
