@@ -1,5 +1,6 @@
 """Network blocks used by two systems or more."""
 
+from cadlag.nn._anderson import Anderson as Anderson
 from cadlag.nn._attention import Attention as Attention
 from cadlag.nn._conv import Boundary as Boundary
 from cadlag.nn._conv import Conv as Conv
@@ -19,6 +20,8 @@ from cadlag.nn._embed import ClassEmbedding as ClassEmbedding
 from cadlag.nn._embed import FourierFeatures as FourierFeatures
 from cadlag.nn._embed import SinusoidalEmbedding as SinusoidalEmbedding
 from cadlag.nn._embed import VectorEmbedding as VectorEmbedding
+from cadlag.nn._equilibrium import Equilibrium as Equilibrium
+from cadlag.nn._equilibrium import jacobian_penalty as jacobian_penalty
 from cadlag.nn._gaussians import GaussianFeatures as GaussianFeatures
 from cadlag.nn._group_norm import GroupNorm as GroupNorm
 from cadlag.nn._hippo import LMU as LMU
@@ -32,6 +35,7 @@ from cadlag.nn._hippo import generalised_bilinear as generalised_bilinear
 from cadlag.nn._hippo import zero_order_hold as zero_order_hold
 from cadlag.nn._init import linear as linear
 from cadlag.nn._init import shrink as shrink
+from cadlag.nn._linear_solves import FixedPointSolve as FixedPointSolve
 from cadlag.nn._mlp import MLP as MLP
 from cadlag.nn._mlp import identity as identity
 from cadlag.nn._mlp import lipswish as lipswish
