@@ -14,7 +14,8 @@ from cadlag.solve._process import AbstractProcess, NoiseKind
 from cadlag.solve._runge_kutta import RungeKutta
 from cadlag.solve._solution import RESULTS, Solution, Stats, all_finite
 from cadlag.solve._steps import AdaptiveSteps, FixedSteps
-from cadlag.solve._terms import make_terms
+from cadlag.solve._terms import Paired, make_terms
+from cadlag.solve._watch import Several, WatchedSolver, check_watchable, watch_controller
 
 
 def solve_diffrax(
@@ -28,16 +29,25 @@ def solve_diffrax(
     adjoint: AbstractAdjoint,
     event: diffrax.Event | None,
     stats: Tolerance | None,
-) -> Solution:
-    """Integrate with `diffrax.diffeqsolve`, never raising; `solve` raises where asked."""
+    watcher: Several,
+) -> tuple[Solution, tuple]:
+    """Integrate with `diffrax.diffeqsolve`, never raising, and what the watchers remember; `solve` raises if asked."""
     controller, dt0, max_steps = _stepping(steps, ts, adjoint)
+    used, start = solver, y0
+    if watcher.watchers:
+        check_watchable(solver, watcher)
+        controller, used, start = (
+            watch_controller(controller),
+            WatchedSolver(solver, watcher),
+            Paired(y0, watcher.start(y0, ts[0])),
+        )
     made = diffrax.diffeqsolve(
         make_terms(process, drivers, ts, solver),
-        solver,
+        used,
         ts[0],
         ts[-1],
         dt0,
-        y0,
+        start,
         args,
         saveat=_save_at(ts, adjoint, stats),
         stepsize_controller=controller,
@@ -46,7 +56,10 @@ def solve_diffrax(
         max_steps=max_steps,
         throw=False,
     )
-    made_ts, made_ys = _subs(made.ts), _subs(made.ys)
+    made_ts, made_ys, memory = _subs(made.ts), _subs(made.ys), ()
+    if watcher.watchers:
+        memory = jax.tree.map(lambda x: x[-1], made_ys[1].memory)
+        made_ys = [saved.y for saved in made_ys]
     last = jax.lax.stop_gradient(_last_finite(ts, y0, made_ts, made_ys))
     end = made_ys[min(1, len(made_ys) - 1)]
     finite = all_finite(jax.tree.map(lambda y: jax.lax.stop_gradient(y[-1]), end))
@@ -54,8 +67,8 @@ def solve_diffrax(
     result = RESULTS.where(finite | (result != RESULTS.successful), result, RESULTS.nonfinite_state)
     statistics = None
     if stats is not None:
-        statistics = _statistics(process, args, made, solver, stats)
-    return Solution(ts, made_ys[0], statistics, result, last)
+        statistics = _statistics(process, args, made, made_ys, solver, stats)
+    return Solution(ts, made_ys[0], statistics, result, last), memory
 
 
 def _stepping(steps: AdaptiveSteps | FixedSteps, ts: Array, adjoint: AbstractAdjoint) -> tuple[Any, Any, int]:
@@ -104,7 +117,9 @@ def _diffrax_adjoint(adjoint: AbstractAdjoint) -> diffrax.AbstractAdjoint:
     return diffrax.RecursiveCheckpointAdjoint()
 
 
-def _statistics(process: AbstractProcess, args: Any, made: Any, solver: Any, tolerance: Tolerance) -> Stats:
+def _statistics(
+    process: AbstractProcess, args: Any, made: Any, made_ys: list, solver: Any, tolerance: Tolerance
+) -> Stats:
     """Counts from Diffrax; error and stiffness by one more step from every accepted state."""
     counts = made.stats
     tableau: Any = getattr(solver, "tableau", None)
@@ -113,7 +128,7 @@ def _statistics(process: AbstractProcess, args: Any, made: Any, solver: Any, tol
     evaluations = counts["num_steps"] * (stages - fsal) + fsal
     error = stiffness = sizes = None
     if isinstance(solver, diffrax.AbstractERK) and process.noise is NoiseKind.none and isinstance(made.ts, list):
-        times, states = made.ts[2], made.ys[2]
+        times, states = made.ts[2], made_ys[2]
         here, there = times[:-1], times[1:]
         real = jnp.isfinite(there)
         h = jnp.where(real, there - here, jnp.zeros_like(here))

@@ -31,11 +31,20 @@ class _Control(diffrax.AbstractPath):
         return self.path.derivative(t)
 
 
+class Paired(eqx.Module):
+    """A state and what a watcher remembers beside it; the coefficients see the state alone."""
+
+    y: PyTree[Array]
+    memory: PyTree[Array]
+
+
 # Modules, not closures: the continuous adjoint only sees parameters that are leaves of the terms.
 class _Drift(eqx.Module):
     process: AbstractProcess
 
     def __call__(self, t: Any, y: PyTree[Array], args: Any) -> PyTree[Array]:
+        if isinstance(y, Paired):
+            return Paired(self(t, y.y, args), jax.tree.map(jnp.zeros_like, y.memory))
         f = self.process.drift(t, y, args)
         return jax.tree.map(jnp.zeros_like, y) if f is None else f
 
@@ -46,6 +55,7 @@ class _Diffusion(eqx.Module):
     index: int | None = eqx.field(static=True)
 
     def __call__(self, t: Any, y: PyTree[Array], args: Any) -> Any:
+        y = y.y if isinstance(y, Paired) else y
         g = self.process.diffusion(t, y, args)
         g = g if self.index is None else g[self.index]
         if elementwise(self.kind, g, y):
