@@ -1,14 +1,16 @@
 """The neural CDE dz = F(z) dX (Kidger et al., NeurIPS 2020), X the observed series with time as a channel."""
 
+from typing import Any
+
 import equinox as eqx
 import jax.numpy as jnp
 import jax.random as jr
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, PRNGKeyArray
 
 from cadlag.data import IrregularSeries
 from cadlag.nn import MLP
-from cadlag.series._model import AbstractSeriesModel, InitialState, control_path, integrate
-from cadlag.solve import CDE
+from cadlag.series._model import AbstractSeriesModel, InitialState, check_steps, control_path, integrate
+from cadlag.solve import CDE, AdaptiveSteps
 
 
 class MatrixField(eqx.Module):
@@ -28,7 +30,7 @@ class NeuralCDE(AbstractSeriesModel):
     initial: InitialState
     field: MatrixField
     hidden_size: int = eqx.field(static=True)
-    steps: int = eqx.field(static=True)
+    steps: int | AdaptiveSteps
     stochastic: bool = eqx.field(static=True, default=False)
     blind: bool = eqx.field(static=True, default=False)
 
@@ -38,10 +40,11 @@ class NeuralCDE(AbstractSeriesModel):
         *,
         hidden_size: int = 32,
         depth: int = 1,
-        steps: int = 1,
+        steps: int | AdaptiveSteps = 1,
         static_size: int = 0,
         key: PRNGKeyArray,
     ):
+        check_steps(steps)
         k1, k2 = jr.split(key)
         self.initial = InitialState(channels, hidden_size, static_size=static_size, key=k1)
         out = hidden_size * (channels + 1)
@@ -50,9 +53,7 @@ class NeuralCDE(AbstractSeriesModel):
         )
         self.hidden_size, self.steps, self.stochastic, self.blind = hidden_size, steps, False, False
 
-    def __call__(
-        self, series: IrregularSeries, *, key: PRNGKeyArray | None = None, final: bool = False
-    ) -> Float[Array, "..."]:
+    def __call__(self, series: IrregularSeries, *, key: PRNGKeyArray | None = None, final: bool = False) -> Any:
         """States at all times, or at the last."""
         path = control_path(series)
         times = jnp.asarray(series.times)

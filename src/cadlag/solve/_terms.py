@@ -66,6 +66,18 @@ class _Diffusion(eqx.Module):
         return g
 
 
+class _Controlled(eqx.Module):
+    """A diffusion times the derivative of its path, as a vector field."""
+
+    term: diffrax.ControlTerm
+
+    def __call__(self, t: Any, y: PyTree[Array], args: Any) -> PyTree[Array]:
+        if isinstance(y, Paired):
+            return Paired(self(t, y.y, args), jax.tree.map(jnp.zeros_like, y.memory))
+        control: Any = self.term.control
+        return self.term.vf_prod(t, y, args, control.derivative(t))
+
+
 def make_terms(process: AbstractProcess, drivers: tuple, ts: Array, solver: Any) -> Any:
     """Diffrax terms of a process with its drivers."""
     terms: list = [diffrax.ODETerm(_Drift(process))]
@@ -75,7 +87,8 @@ def make_terms(process: AbstractProcess, drivers: tuple, ts: Array, solver: Any)
         if isinstance(driver, BrownianTree):
             terms.append(diffrax.ControlTerm(field, driver.as_diffrax(_levy_area(solver))))
         else:
-            terms.append(diffrax.ControlTerm(field, _Control(driver, ts[0], ts[-1])).to_ode())
+            control = diffrax.ControlTerm(field, _Control(driver, ts[0], ts[-1]))
+            terms.append(diffrax.ODETerm(_Controlled(control)))
     return terms[0] if len(terms) == 1 else diffrax.MultiTerm(*terms)
 
 
