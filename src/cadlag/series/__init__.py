@@ -23,6 +23,8 @@ from cadlag.series._model import control_path as control_path
 from cadlag.series._network import Head as Head
 from cadlag.series._network import SeriesNetwork as SeriesNetwork
 from cadlag.series._network import build_network as build_network
+from cadlag.series._objective import OnFailure as OnFailure
+from cadlag.series._objective import SolveFailed as SolveFailed
 from cadlag.series._objectives import AbstractObjective as AbstractObjective
 from cadlag.series._objectives import Adversarial as Adversarial
 from cadlag.series._objectives import SignatureScore as SignatureScore

@@ -1,5 +1,6 @@
 """What all estimators of the wing share: preparing series, training a network, averaging over sample paths."""
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -14,8 +15,10 @@ from jaxtyping import Array, PRNGKeyArray
 
 from cadlag.data import Batches, IrregularSeries, Standardise, split
 from cadlag.series._network import SeriesNetwork
+from cadlag.series._objective import OnFailure, Penalised, named
+from cadlag.series._solving import check_penalty, solves
 from cadlag.series.stable_sde import LNSDE
-from cadlag.train import EarlyStopping, Estimator, fit, gradient
+from cadlag.train import EarlyStopping, Estimator, NonFiniteLoss, fit, gradient
 
 CHUNK = 256
 # Validation looks at most once in so many steps: on small data an epoch is a step or two.
@@ -65,6 +68,8 @@ class Training(NamedTuple):
     seed: int
     run: Any
     progress: Any
+    regularise: Any = None
+    on_failure: OnFailure = OnFailure.stop
 
 
 def as_series(data: Any, labels: Any = None) -> IrregularSeries:
@@ -96,7 +101,7 @@ def network_dtype() -> Any:
 def make_update(loss: Callable, learning_rate: float, weight_decay: float) -> Any:
     """Adam with gradients clipped at norm one; made once, since a new optimiser means compiling anew."""
     optimiser = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(learning_rate, weight_decay=weight_decay))
-    return gradient(loss, optimiser)
+    return gradient(loss, optimiser, stateful=isinstance(loss, Penalised))
 
 
 def train_network(
@@ -110,17 +115,25 @@ def train_network(
     per_epoch = source.batches_per_epoch
     steps = settings.epochs * per_epoch
     every = max(per_epoch, LOOK)
-    update = make_update(loss, settings.learning_rate, settings.weight_decay)
+    check_penalty(settings.regularise, network.model)
+    network = dataclasses.replace(network, skip=settings.on_failure is OnFailure.skip)
+    penalty = settings.regularise
+    objective = loss if penalty is None else Penalised(loss, penalty)
+    update = make_update(objective, settings.learning_rate, settings.weight_decay)
     hooks, validate = [], None
     if validation is not None:
         held_out = jax.tree.map(jnp.asarray, validation)
         validate = lambda state, key: {"validation": _evaluate(loss, state.unknowns, held_out, key)}  # noqa: E731
         looks = (settings.patience or settings.epochs) * per_epoch // every
         hooks = [EarlyStopping("validation", max(looks, 1))]
-    result = fit(
-        update, network, source, steps=steps, key=jr.key(settings.seed), hooks=hooks, validate=validate,
-        validate_every=every, block=min(steps, max(every, 50)), run=settings.run, progress=settings.progress,
-    )  # fmt: skip
+    try:
+        result = fit(
+            update, network, source, steps=steps, key=jr.key(settings.seed), hooks=hooks, validate=validate,
+            validate_every=every, block=min(steps, max(every, 50)), run=settings.run, progress=settings.progress,
+            model_state=None if penalty is None else jnp.zeros((), jnp.int32),
+        )  # fmt: skip
+    except NonFiniteLoss as error:
+        raise named(error, loss) from error
     return result.state.unknowns, result.history
 
 
@@ -137,12 +150,6 @@ def hold_out(series: IrregularSeries, settings: Training) -> tuple[IrregularSeri
     fraction = settings.validation_fraction
     train, validation = split(series, (1 - fraction, fraction), seed=settings.seed, stratify=stratify)
     return train, validation
-
-
-def masked_mean(x: Array, mask: Array) -> Array:
-    """Mean of x where the mask is True; 0 where it is True nowhere."""
-    count = jnp.maximum(jnp.sum(mask, dtype=x.dtype), jnp.ones((), x.dtype))
-    return jnp.sum(jnp.where(mask, x, jnp.zeros_like(x))) / count
 
 
 def average_paths(
@@ -183,6 +190,10 @@ def _read_chunk(network: SeriesNetwork, chunk: Any, read: Callable, keys: Array,
     return jnp.mean(every, axis=1) if mean else every
 
 
+def _count(network: SeriesNetwork, series: IrregularSeries, key: PRNGKeyArray) -> Array:
+    return network.evaluations(series, key=key).astype(series.values.dtype)
+
+
 class SeriesEstimator(Estimator):
     """Base of the wing's estimators; not for use on its own. Its arguments are those of every one of them."""
 
@@ -201,6 +212,8 @@ class SeriesEstimator(Estimator):
         n_paths: int = 10,
         dropout: float = 0.1,
         seed: int = 0,
+        regularise: Any = None,
+        on_failure: OnFailure = OnFailure.stop,
         run: Any = None,
         progress: Any = None,
     ):
@@ -208,7 +221,20 @@ class SeriesEstimator(Estimator):
         self.learning_rate, self.weight_decay, self.patience = learning_rate, weight_decay, patience
         self.validation_fraction, self.standardise, self.rescale_time = validation_fraction, standardise, rescale_time
         self.n_paths, self.dropout, self.seed = n_paths, dropout, seed
+        self.regularise, self.on_failure = regularise, on_failure
         self.run, self.progress = run, progress
+
+    def evaluations(self, X: Any) -> np.ndarray:
+        """Evaluations of the coefficients that one prediction of each series takes, shape (series,); means over paths.
+
+        **Raises:** `ValueError` for a model that solves no equation.
+        """
+        self.check_is_fitted()
+        network: SeriesNetwork = vars(self)["model_"]
+        if not solves(network.model):
+            name = type(network.model).__name__
+            raise ValueError(f"{name} solves no equation, so it has no evaluations to count.")
+        return average_paths(network, self._prepare(X), _count, self.n_paths, self._key())
 
     def _training(self) -> Training:
         return Training(*(getattr(self, name) for name in Training._fields))

@@ -9,7 +9,8 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from cadlag.data import IrregularSeries
 from cadlag.paths import AbstractPath, fill_linear, hermite
-from cadlag.solve import AbstractProcess, AbstractStepper, EulerMaruyama, FixedSteps, solve
+from cadlag.series._solving import check_steps as check_steps
+from cadlag.series._solving import integrate as integrate
 
 
 class AbstractSeriesModel(eqx.Module):
@@ -19,7 +20,9 @@ class AbstractSeriesModel(eqx.Module):
     states ignore every observation after the first), and give `__call__(series, *, key, final)`: states of shape
     (time, hidden) at the series' own times, or with `final` the state at its last valid time, shape (hidden,).
     Padded rows repeat the last time and must leave the state as it is. Constructors take
-    `(channels, *, static_size, key)` first.
+    `(channels, *, static_size, key)` first. A model that solves an equation keeps `steps` (an integer, or
+    `AdaptiveSteps`) as a field and returns what `integrate(..., self.steps, ...)` does: then estimators can regularise
+    it and count its evaluations.
     """
 
     hidden_size: eqx.AbstractVar[int]
@@ -27,9 +30,7 @@ class AbstractSeriesModel(eqx.Module):
     blind: eqx.AbstractVar[bool]
 
     @abc.abstractmethod
-    def __call__(
-        self, series: IrregularSeries, *, key: PRNGKeyArray | None = None, final: bool = False
-    ) -> Float[Array, "..."]:
+    def __call__(self, series: IrregularSeries, *, key: PRNGKeyArray | None = None, final: bool = False) -> Any:
         """States at all times, shape (time, hidden), or at the last, shape (hidden,)."""
 
 
@@ -78,31 +79,6 @@ def valid_rows(series: IrregularSeries) -> Bool[Array, " time"]:
 def row_numbers(series: IrregularSeries) -> Int[Array, " time"]:
     """0, 1, 2, ... in the integer type of the lengths."""
     return jnp.arange(series.times.shape[0], dtype=jnp.asarray(series.lengths).dtype)
-
-
-def integrate(
-    process: AbstractProcess,
-    z0: Float[Array, " hidden"],
-    times: Float[Array, " time"],
-    steps: int,
-    key: PRNGKeyArray | None,
-    final: bool,
-    driver: AbstractPath | None = None,
-    stepper: AbstractStepper | None = None,
-) -> Float[Array, "..."]:
-    """States of a solve, by Euler unless said otherwise, at the series' times, or the last one; the same steps either
-    way.
-
-    A failure shows as a non-finite loss, which the training loop reports with its step.
-    """
-    parts: Any = {"key": key, "driver": driver, "throw": False}
-    parts["stepper"] = EulerMaruyama() if stepper is None else stepper
-    if final and steps == 1:
-        # Two output times: the states between are not kept.
-        ends = jnp.stack([times[0], times[-1]])
-        return solve(process, z0, ends, steps=FixedSteps(times), **parts).y1
-    solution = solve(process, z0, times, steps=steps, **parts)
-    return solution.y1 if final else solution.ys
 
 
 def time_features(t: Float[Array, ""]) -> Float[Array, "2"]:

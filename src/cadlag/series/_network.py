@@ -6,10 +6,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from cadlag.data import IrregularSeries
 from cadlag.series._model import AbstractSeriesModel, row_numbers, valid_rows
+from cadlag.series._solving import watch
+from cadlag.solve import AdaptiveSteps
 
 
 class Head(eqx.Module):
@@ -42,12 +44,26 @@ class Head(eqx.Module):
         return self.out(z)
 
 
+class Learnt(eqx.Module):
+    """Outputs in training; where the solve is watched also its penalty, and whether it failed."""
+
+    values: Float[Array, "..."]
+    penalty: Float[Array, "..."] | None = None
+    failed: Bool[Array, "..."] | None = None
+    skip: bool = eqx.field(static=True, default=False)
+
+
 class SeriesNetwork(eqx.Module):
-    """A model and its readout. `backwards`, where given, is a second model that reads the series from its end."""
+    """A model and its readout. `backwards`, where given, is a second model that reads the series from its end.
+
+    `penalty` and `skip` are there in training alone; `last` and `rows` do not look at them.
+    """
 
     model: AbstractSeriesModel
     head: Head
     backwards: AbstractSeriesModel | None = None
+    penalty: Any = None
+    skip: bool = eqx.field(static=True, default=False)
 
     @property
     def stochastic(self) -> bool:
@@ -58,6 +74,42 @@ class SeriesNetwork(eqx.Module):
         """Outputs at the series' last time."""
         k1, k2 = jr.split(key)
         return self.head(self.model(series, key=k1, final=True), key=k2 if training else None)
+
+    def learn_last(self, series: IrregularSeries, *, key: PRNGKeyArray) -> Learnt:
+        """`last` in training, and what the solve says."""
+        k1, k2 = jr.split(key)
+        state, said = self._watched(self.model, series, k1, final=True)
+        return Learnt(self.head(state, key=k2), *said, skip=self.skip)
+
+    def learn_rows(self, series: IrregularSeries, *, key: PRNGKeyArray) -> Learnt:
+        """`rows` in training, and what the solves say."""
+        k1, k2, k3 = jr.split(key, 3)
+        states, said = self._watched(self.model, series, k1)
+        if self.backwards is not None:
+            behind, other = self._watched(self.backwards, reverse_series(series), k3)
+            states = jnp.concatenate([states, behind[reversed_rows(series)]], axis=1)
+            if other:
+                said = (said[0] + other[0], said[1] | other[1])
+        values = jax.vmap(lambda z, k: self.head(z, key=k))(states, jr.split(k2, states.shape[0]))
+        return Learnt(values, *said, skip=self.skip)
+
+    def evaluations(self, series: IrregularSeries, *, key: PRNGKeyArray) -> Array:
+        """Evaluations of the coefficients in one solve (two, where a second model reads the series backwards)."""
+        k1, _ = jr.split(key)
+        found = watch(self.model, None, count=True)(series, key=k1, final=True).evaluations
+        if self.backwards is not None:
+            found += watch(self.backwards, None, count=True)(reverse_series(series), key=key, final=True).evaluations
+        return found
+
+    def _watched(
+        self, model: AbstractSeriesModel, series: IrregularSeries, key: PRNGKeyArray, final: bool = False
+    ) -> tuple[Array, tuple]:
+        """States, and the penalty and failure of their solve; nothing of models that cannot fail and are not asked."""
+        if self.penalty is None and not isinstance(getattr(model, "steps", None), AdaptiveSteps):
+            return model(series, key=key, final=final), ()
+        # A model without noise ignores the key, a local penalty does not.
+        found = watch(model, self.penalty, key, skip=self.skip)(series, key=key, final=final)
+        return found.states, (found.penalty, found.failed)
 
     def layers_at(self, series: IrregularSeries) -> tuple[Float[Array, " hidden"], Float[Array, " out"]]:
         """State and outputs at the last time, for looking into the network; a stochastic model on one path."""

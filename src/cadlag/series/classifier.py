@@ -12,6 +12,7 @@ from jaxtyping import Array, PRNGKeyArray
 from cadlag.data import IrregularSeries
 from cadlag.series._estimator import SeriesEstimator, as_series, average_paths, hold_out, train_network
 from cadlag.series._network import SeriesNetwork, build_network
+from cadlag.series._objective import add_penalty
 
 
 class SeriesClassifier(SeriesEstimator):
@@ -26,6 +27,11 @@ class SeriesClassifier(SeriesEstimator):
     - `standardise`, `rescale_time`: fitted on the training part, undone nowhere: labels have no unit.
     - `n_paths`: sample paths whose class probabilities are averaged, for stochastic models.
     - `dropout`: in the readout. `seed`: of weights, batches and sample paths.
+    - `regularise`: a penalty on the solve, or a tuple of them: `LocalPenalty(...)` for any model that solves an
+      equation, `ErrorPenalty(...)` and `StiffnessPenalty(...)` for those with adaptive steps (`partial(NeuralODE,
+      steps=AdaptiveSteps())`). In training only; `evaluations(X)` counts what predictions cost.
+    - `on_failure`: when a solve reaches its cap on steps in training, `OnFailure.stop` with `SolveFailed`, or
+      `OnFailure.skip`: leave the series out of that step and log their share as `failed`.
     - `run`: folder for checkpoints and metrics; fitting again with the same settings resumes. `progress`: a display.
 
     The series may be an `IrregularSeries` with labels, or an array (series, steps, channels) with `y`.
@@ -79,12 +85,14 @@ def class_names(series: IrregularSeries) -> np.ndarray:
 def cross_entropy(network: SeriesNetwork, batch: IrregularSeries, key: PRNGKeyArray) -> tuple[Array, dict]:
     """Mean cross-entropy over a batch of labelled series."""
     keys = jr.split(key, batch.times.shape[0])
-    logits = jax.vmap(lambda s, k: network.last(s, key=k, training=True))(batch, keys)
+    learnt = jax.vmap(lambda s, k: network.learn_last(s, key=k))(batch, keys)
+    logits = learnt.values
     assert batch.labels is not None
     labels = jnp.asarray(batch.labels)
     losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
     accuracy = jnp.mean(jnp.argmax(logits, axis=1).astype(labels.dtype) == labels)
-    return jnp.mean(losses), {"accuracy": accuracy}
+    value, said = add_penalty(losses, learnt)
+    return value, {"accuracy": accuracy, **said}
 
 
 def probabilities(network: SeriesNetwork, series: IrregularSeries, key: PRNGKeyArray) -> Array:

@@ -16,11 +16,11 @@ from cadlag.series._estimator import (
     as_series,
     average_paths,
     hold_out,
-    masked_mean,
     sample_paths,
     train_network,
 )
-from cadlag.series._network import SeriesNetwork, build_network
+from cadlag.series._network import Learnt, SeriesNetwork, build_network
+from cadlag.series._objective import OnFailure, add_penalty
 from cadlag.series.stable_sde import LNSDE
 
 
@@ -54,6 +54,8 @@ class SeriesForecaster(SeriesEstimator):
         n_paths: int = 10,
         dropout: float = 0.0,
         seed: int = 0,
+        regularise: Any = None,
+        on_failure: OnFailure = OnFailure.stop,
         run: Any = None,
         progress: Any = None,
     ):
@@ -70,6 +72,8 @@ class SeriesForecaster(SeriesEstimator):
             n_paths=n_paths,
             dropout=dropout,
             seed=seed,
+            regularise=regularise,
+            on_failure=on_failure,
             run=run,
             progress=progress,
         )
@@ -155,10 +159,12 @@ def forecast_error(network: SeriesNetwork, batch: tuple, key: PRNGKeyArray) -> t
     series, truth, mask = batch
     keys = jr.split(key, truth.shape[0])
 
-    def one(s: IrregularSeries, k: PRNGKeyArray) -> Array:
-        return _future_rows(network.rows(s, key=k, training=True), s, truth.shape[1])
+    def one(s: IrregularSeries, k: PRNGKeyArray) -> Learnt:
+        learnt = network.learn_rows(s, key=k)
+        return eqx.tree_at(lambda x: x.values, learnt, _future_rows(learnt.values, s, truth.shape[1]))
 
-    return masked_mean((jax.vmap(one)(series, keys) - truth) ** 2, mask), {}
+    learnt = jax.vmap(one)(series, keys)
+    return add_penalty((learnt.values - truth) ** 2, learnt, mask)
 
 
 def _future_rows(outputs: Array, series: IrregularSeries, horizon: int) -> Array:

@@ -16,11 +16,11 @@ from cadlag.series._estimator import (
     as_series,
     average_paths,
     hold_out,
-    masked_mean,
     sample_paths,
     train_network,
 )
 from cadlag.series._network import SeriesNetwork, build_network, read_rows
+from cadlag.series._objective import OnFailure, add_penalty
 from cadlag.series.stable_sde import LNSDE
 
 
@@ -49,6 +49,8 @@ class SeriesInterpolator(SeriesEstimator):
         n_paths: int = 10,
         dropout: float = 0.0,
         seed: int = 0,
+        regularise: Any = None,
+        on_failure: OnFailure = OnFailure.stop,
         run: Any = None,
         progress: Any = None,
     ):
@@ -65,6 +67,8 @@ class SeriesInterpolator(SeriesEstimator):
             n_paths=n_paths,
             dropout=dropout,
             seed=seed,
+            regularise=regularise,
+            on_failure=on_failure,
             run=run,
             progress=progress,
         )
@@ -134,8 +138,8 @@ def hidden_error(network: SeriesNetwork, batch: tuple, key: PRNGKeyArray) -> tup
         lambda s: (s.values, s.mask), series, (jnp.where(seen, series.values, jnp.zeros_like(series.values)), seen)
     )
     keys = jr.split(k2, series.times.shape[0])
-    predicted = jax.vmap(lambda s, k: network.rows(s, key=k, training=True))(inputs, keys)
-    return masked_mean((predicted - series.values) ** 2, hidden), {}
+    learnt = jax.vmap(lambda s, k: network.learn_rows(s, key=k))(inputs, keys)
+    return add_penalty((learnt.values - series.values) ** 2, learnt, hidden)
 
 
 def _keep_observed(series: IrregularSeries, values: np.ndarray) -> np.ndarray:

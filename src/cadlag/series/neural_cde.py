@@ -1,15 +1,18 @@
 """The neural CDE dz = F(z) dX (Kidger et al., NeurIPS 2020), X the observed series with time as a channel."""
 
+from typing import Any
+
 import equinox as eqx
 import jax.numpy as jnp
 import jax.random as jr
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, PRNGKeyArray
 
 from cadlag.data import IrregularSeries
 from cadlag.nn import MLP
 from cadlag.series._control import AbstractControl, HermiteControl
-from cadlag.series._model import AbstractSeriesModel, InitialState, integrate
-from cadlag.solve import CDE, AbstractStepper, EulerMaruyama
+from cadlag.series._model import AbstractSeriesModel, InitialState, check_steps, integrate
+from cadlag.series._solving import times_pieces
+from cadlag.solve import CDE, AbstractStepper, AdaptiveSteps, EulerMaruyama
 
 
 class MatrixField(eqx.Module):
@@ -38,7 +41,7 @@ class NeuralCDE(AbstractSeriesModel):
     initial: InitialState
     field: MatrixField
     hidden_size: int = eqx.field(static=True)
-    steps: int = eqx.field(static=True)
+    steps: int | AdaptiveSteps
     stochastic: bool = eqx.field(static=True, default=False)
     blind: bool = eqx.field(static=True, default=False)
     control: AbstractControl = HermiteControl()
@@ -50,12 +53,13 @@ class NeuralCDE(AbstractSeriesModel):
         *,
         hidden_size: int = 32,
         depth: int = 1,
-        steps: int = 1,
+        steps: int | AdaptiveSteps = 1,
         control: AbstractControl | None = None,
         stepper: AbstractStepper | None = None,
         static_size: int = 0,
         key: PRNGKeyArray,
     ):
+        check_steps(steps)
         k1, k2 = jr.split(key)
         self.initial = InitialState(channels, hidden_size, static_size=static_size, key=k1)
         out = hidden_size * (channels + 1)
@@ -66,11 +70,9 @@ class NeuralCDE(AbstractSeriesModel):
         self.control = HermiteControl() if control is None else control
         self.stepper = EulerMaruyama() if stepper is None else stepper
 
-    def __call__(
-        self, series: IrregularSeries, *, key: PRNGKeyArray | None = None, final: bool = False
-    ) -> Float[Array, "..."]:
+    def __call__(self, series: IrregularSeries, *, key: PRNGKeyArray | None = None, final: bool = False) -> Any:
         """States at all times, or at the last."""
         path, times = self.control(series)
         z0 = self.initial(path.evaluate(times[0]), series.static)
-        steps = self.steps * self.control.pieces
+        steps = times_pieces(self.steps, self.control.pieces)
         return integrate(CDE(self.field), z0, times, steps, None, final, path, self.stepper)

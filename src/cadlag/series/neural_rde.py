@@ -40,7 +40,7 @@ class NeuralRDE(AbstractSeriesModel):
     field: MatrixField
     stepper: AbstractStepper
     hidden_size: int = eqx.field(static=True)
-    steps: int = eqx.field(static=True)
+    window_steps: int = eqx.field(static=True)
     window: int = eqx.field(static=True)
     order: int = eqx.field(static=True)
     stochastic: bool = eqx.field(static=True, default=False)
@@ -68,7 +68,7 @@ class NeuralRDE(AbstractSeriesModel):
         net = MLP(hidden_size, hidden_size * columns, hidden_size, depth, final_activation=jnp.tanh, key=k2)
         self.field = MatrixField(net, columns)
         self.stepper = Heun() if stepper is None else stepper
-        self.hidden_size, self.steps, self.window, self.order = hidden_size, steps, window, order
+        self.hidden_size, self.window_steps, self.window, self.order = hidden_size, steps, window, order
         self.stochastic, self.blind = False, False
 
     def __call__(
@@ -78,7 +78,7 @@ class NeuralRDE(AbstractSeriesModel):
         times, values = jnp.asarray(series.times), control_at_knots(series)
         path = logsignature_path(times, values, self.window, self.order)
         z0 = self.initial(values[0], series.static)
-        grid = _finer(path.times, self.steps)
+        grid = _finer(path.times, self.window_steps)
         # Two output times: the states between are not kept.
         ts = jnp.stack([times[0], times[-1]]) if final else times
         solution = solve(

@@ -15,8 +15,15 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from cadlag.data import IrregularSeries
 from cadlag.nn import MLP
-from cadlag.series._model import AbstractSeriesModel, InitialState, control_points, integrate, time_features
-from cadlag.solve import AbstractProcess, Calculus, NoiseKind
+from cadlag.series._model import (
+    AbstractSeriesModel,
+    InitialState,
+    check_steps,
+    control_points,
+    integrate,
+    time_features,
+)
+from cadlag.solve import AbstractProcess, AdaptiveSteps, Calculus, NoiseKind
 
 
 class NaiveProcess(AbstractProcess):
@@ -44,7 +51,7 @@ class NeuralSDE(AbstractSeriesModel):
     initial: InitialState
     process: NaiveProcess
     hidden_size: int = eqx.field(static=True)
-    steps: int = eqx.field(static=True)
+    steps: int | AdaptiveSteps
     stochastic: bool = eqx.field(static=True, default=True)
     blind: bool = eqx.field(static=True, default=True)
 
@@ -54,10 +61,11 @@ class NeuralSDE(AbstractSeriesModel):
         *,
         hidden_size: int = 32,
         depth: int = 1,
-        steps: int = 1,
+        steps: int | AdaptiveSteps = 1,
         static_size: int = 0,
         key: PRNGKeyArray,
     ):
+        check_steps(steps)
         k1, k2, k3 = jr.split(key, 3)
         self.initial = InitialState(channels, hidden_size, static_size=static_size, key=k1)
         drift = MLP(hidden_size + 2, hidden_size, hidden_size, depth, key=k2)
@@ -65,9 +73,7 @@ class NeuralSDE(AbstractSeriesModel):
         self.process = NaiveProcess(drift, diffusion, jnp.ones(()))
         self.hidden_size, self.steps, self.stochastic, self.blind = hidden_size, steps, True, True
 
-    def __call__(
-        self, series: IrregularSeries, *, key: PRNGKeyArray | None = None, final: bool = False
-    ) -> Float[Array, "..."]:
+    def __call__(self, series: IrregularSeries, *, key: PRNGKeyArray | None = None, final: bool = False) -> Any:
         """States at all times, or at the last."""
         times, values, _ = control_points(series)
         z0 = self.initial(values[0], series.static)

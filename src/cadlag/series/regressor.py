@@ -4,7 +4,6 @@ from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 from jaxtyping import Array, PRNGKeyArray
@@ -13,6 +12,7 @@ from cadlag.data import IrregularSeries
 from cadlag.metrics import r_squared
 from cadlag.series._estimator import SeriesEstimator, as_series, average_paths, hold_out, train_network
 from cadlag.series._network import SeriesNetwork, build_network
+from cadlag.series._objective import add_penalty
 
 
 class SeriesRegressor(SeriesEstimator):
@@ -64,9 +64,9 @@ class SeriesRegressor(SeriesEstimator):
 def squared_error(network: SeriesNetwork, batch: IrregularSeries, key: PRNGKeyArray) -> tuple[Array, dict]:
     """Mean squared error over a batch of series with targets (series, targets)."""
     keys = jr.split(key, batch.times.shape[0])
-    predicted = jax.vmap(lambda s, k: network.last(s, key=k, training=True))(batch, keys)
+    learnt = jax.vmap(lambda s, k: network.learn_last(s, key=k))(batch, keys)
     assert batch.labels is not None
-    return jnp.mean((predicted - batch.labels) ** 2), {}
+    return add_penalty((learnt.values - batch.labels) ** 2, learnt)
 
 
 def _read_last(network: SeriesNetwork, series: IrregularSeries, key: PRNGKeyArray) -> Array:

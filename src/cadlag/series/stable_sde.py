@@ -23,12 +23,13 @@ from cadlag.paths import AbstractPath, FunctionPath
 from cadlag.series._model import (
     AbstractSeriesModel,
     InitialState,
+    check_steps,
     control_at_knots,
     control_path,
     integrate,
     time_features,
 )
-from cadlag.solve import AbstractProcess, Calculus, NoiseKind, Tabulated
+from cadlag.solve import AbstractProcess, AdaptiveSteps, Calculus, NoiseKind, Tabulated
 
 
 class Family(enum.Enum):
@@ -152,7 +153,8 @@ class StableSDE(AbstractSeriesModel):
     - `clip`: as in the released code, tanh around drift and diffusion and a learnt gate on the noise; False is the
       pure form of the paper's equations.
     - `noisy`: False removes the noise and keeps the drift: what does the noise add?
-    - `steps`: Euler-Maruyama steps between two observations.
+    - `steps`: Euler-Maruyama steps between two observations, or `AdaptiveSteps`, with a first step `dt0` and a
+      `dt_min` (the resolution of the noise) where there is noise.
     - `static_size`: number of static features, which enter the initial state.
     """
 
@@ -165,7 +167,7 @@ class StableSDE(AbstractSeriesModel):
     family: Family = eqx.field(static=True)
     clip: bool = eqx.field(static=True)
     noisy: bool = eqx.field(static=True)
-    steps: int = eqx.field(static=True)
+    steps: int | AdaptiveSteps
     stochastic: bool = eqx.field(static=True)
     blind: bool = eqx.field(static=True)
 
@@ -178,11 +180,12 @@ class StableSDE(AbstractSeriesModel):
         depth: int = 1,
         clip: bool = True,
         noisy: bool = True,
-        steps: int = 1,
+        steps: int | AdaptiveSteps = 1,
         static_size: int = 0,
         key: PRNGKeyArray,
     ):
-        for name, value in (("hidden_size", hidden_size), ("depth", depth), ("steps", steps)):
+        check_steps(steps)
+        for name, value in (("hidden_size", hidden_size), ("depth", depth)):
             if value < 1:
                 raise ValueError(f"{name}={value} must be at least 1.")
         k1, k2, k3, k4 = jr.split(key, 4)
@@ -211,9 +214,7 @@ class StableSDE(AbstractSeriesModel):
             noise=noise if self.noisy else NoiseKind.none,
         )
 
-    def __call__(
-        self, series: IrregularSeries, *, key: PRNGKeyArray | None = None, final: bool = False
-    ) -> Float[Array, "..."]:
+    def __call__(self, series: IrregularSeries, *, key: PRNGKeyArray | None = None, final: bool = False) -> Any:
         """States at all times, or at the last."""
         times = jnp.asarray(series.times)
         values = control_at_knots(series)

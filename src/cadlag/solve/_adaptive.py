@@ -15,7 +15,8 @@ from cadlag.solve._process import AbstractProcess, NoiseKind
 from cadlag.solve._runge_kutta import RungeKutta
 from cadlag.solve._solution import RESULTS, Solution, Stats, all_finite
 from cadlag.solve._steps import AdaptiveSteps, FixedSteps
-from cadlag.solve._terms import make_terms
+from cadlag.solve._terms import Paired, make_terms
+from cadlag.solve._watch import Several, WatchedSolver, check_watchable, watch_controller
 
 
 def solve_diffrax(
@@ -29,19 +30,30 @@ def solve_diffrax(
     adjoint: AbstractAdjoint,
     event: diffrax.Event | None,
     stats: Tolerance | None,
-) -> Solution:
-    """Integrate with `diffrax.diffeqsolve`, never raising; `solve` raises where asked."""
+    watcher: Several,
+) -> tuple[Solution, tuple]:
+    """Integrate with `diffrax.diffeqsolve`, never raising, and what the watchers remember; `solve` raises if asked."""
     controller, dt0, max_steps = _stepping(steps, ts, adjoint)
     if isinstance(adjoint, Interpolated):
+        if watcher.watchers:
+            raise ValueError("Interpolated() keeps no penalties of the solver's steps; use Checkpointed() or Direct().")
         ys, counts, result = interpolated_diffrax(process, args, y0, ts, solver, (controller, dt0, max_steps))
-        return _solution(process, args, y0, ts, [ts], [ys], counts, result, solver, stats)
+        return _solution(process, args, y0, ts, [ts], [ys], counts, result, solver, stats), ()
+    used, start = solver, y0
+    if watcher.watchers:
+        check_watchable(solver, watcher)
+        controller, used, start = (
+            watch_controller(controller),
+            WatchedSolver(solver, watcher),
+            Paired(y0, watcher.start(y0, ts[0])),
+        )
     made = diffrax.diffeqsolve(
         make_terms(process, drivers, ts, solver),
-        solver,
+        used,
         ts[0],
         ts[-1],
         dt0,
-        y0,
+        start,
         args,
         saveat=_save_at(ts, adjoint, stats),
         stepsize_controller=controller,
@@ -50,7 +62,11 @@ def solve_diffrax(
         max_steps=max_steps,
         throw=False,
     )
-    return _solution(process, args, y0, ts, _subs(made.ts), _subs(made.ys), made.stats, made.result, solver, stats)
+    made_ts, made_ys, memory = _subs(made.ts), _subs(made.ys), ()
+    if watcher.watchers:
+        memory = jax.tree.map(lambda x: x[-1], made_ys[1].memory)
+        made_ys = [saved.y for saved in made_ys]
+    return _solution(process, args, y0, ts, made_ts, made_ys, made.stats, made.result, solver, stats), memory
 
 
 def _solution(

@@ -85,8 +85,13 @@ def stiffness(stepper: AbstractStepper, field: Field, y: PyTree[Array], state: A
     increments, _, values = stepper.stages(field, y, state, step)
     i, j = at_end[-2:]
     sub = lambda a, b: jax.tree.map(lambda p, q: p - q, a, b)  # noqa: E731
-    top, bottom = _rms(sub(increments[j], increments[i])), _rms(sub(values[j], values[i]))
-    width = jnp.where(step.h == 0, jnp.ones_like(step.h), jnp.abs(step.h))
+    return ratio_of_norms(sub(increments[j], increments[i]), sub(values[j], values[i]), step.h)
+
+
+def ratio_of_norms(increments: PyTree[Array], values: PyTree[Array], h: Array) -> Array:
+    """|Δ(k h)| / (|h| |Δg|) in root mean squares; 0, with gradient 0, where the values do not differ or h is 0."""
+    top, bottom = _rms(increments), _rms(values)
+    width = jnp.where(h == 0, jnp.ones_like(h), jnp.abs(h)).astype(top.dtype)
     safe = bottom > 0
     return jnp.where(safe, top / (width * jnp.where(safe, bottom, jnp.ones_like(bottom))), jnp.zeros_like(top))
 

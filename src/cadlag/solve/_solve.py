@@ -32,6 +32,7 @@ from cadlag.solve._stepper import AbstractStepper
 from cadlag.solve._steps import AdaptiveSteps, FixedSteps, concrete, known
 from cadlag.solve._tabulate import refuse_tables
 from cadlag.solve._terms import default_form, default_solver
+from cadlag.solve._watch import Several
 
 
 def solve(
@@ -74,6 +75,31 @@ def solve(
 
     **Raises:** `ValueError` or `TypeError`, before anything is compiled, for parts that do not fit together.
     """
+    settings: Any = {
+        "args": args, "driver": driver, "key": key, "steps": steps, "stepper": stepper, "adjoint": adjoint,
+        "between": between, "event": event, "stats": stats, "throw": throw,
+    }  # fmt: skip
+    return solve_watched(process, y0, ts, Several(()), **settings)[0]
+
+
+def solve_watched(
+    process: AbstractProcess,
+    y0: PyTree[Array],
+    ts: Any,
+    watcher: Several,
+    *,
+    args: Any = None,
+    driver: Any = None,
+    key: PRNGKeyArray | None = None,
+    steps: int | FixedSteps | AdaptiveSteps = 1,
+    stepper: Any = None,
+    adjoint: AbstractAdjoint | None = None,
+    between: Callable | None = None,
+    event: diffrax.Event | None = None,
+    stats: bool | Tolerance = False,
+    throw: bool = True,
+) -> tuple[Solution, tuple]:
+    """`solve`, and what watchers remember of the accepted steps; on fixed steps of ours they read the statistics."""
     ts, y0 = check_times(ts, y0)
     adaptive = isinstance(steps, AdaptiveSteps)
     adjoint = Direct() if adjoint is None else adjoint
@@ -87,18 +113,22 @@ def solve(
     if isinstance(adjoint, Interpolated):
         check_interpolated(process, stepper, steps, event)
     if isinstance(stepper, AbstractStepper):
+        tolerance = watcher.tolerance(tolerance)
         check_stepper(process, stepper, adjoint, between, random, tolerance, through_diffrax)
-        grid, every = _fixed_grid(ts, steps)
+        grid, every = fixed_grid(ts, steps)
         check_direction(stepper, grid)
         drivers = make_drivers(process, y0, args, driver, key, grid, ts)
         problem = FixedProblem(process, args, y0, ts, grid, drivers, stepper, adjoint, between, key, every, tolerance)
-        return finish(solve_fixed(problem), throw)
+        solution = solve_fixed(problem)
+        return finish(solution, throw), watcher.of_stats(solution.stats, stepper)
     check_diffrax(process, stepper, steps, adjoint, between, random)
     refuse_tables((process, args))
-    grid_steps = steps if adaptive else FixedSteps(distinct(_fixed_grid(ts, steps)[0]))
+    grid_steps = steps if adaptive else FixedSteps(distinct(fixed_grid(ts, steps)[0]))
     drivers = make_drivers(process, y0, args, driver, key, None, ts, steps if adaptive else None)
-    solution = solve_diffrax(process, y0, ts, args, drivers, grid_steps, stepper, adjoint, event, tolerance)
-    return finish(solution, throw)
+    solution, memory = solve_diffrax(
+        process, y0, ts, args, drivers, grid_steps, stepper, adjoint, event, tolerance, watcher
+    )
+    return finish(solution, throw), memory
 
 
 def _diffrax_backsolve(process: AbstractProcess, stepper: Any, adjoint: AbstractAdjoint) -> bool:
@@ -107,7 +137,7 @@ def _diffrax_backsolve(process: AbstractProcess, stepper: Any, adjoint: Abstract
     return isinstance(adjoint, Backsolve) and not (explicit and process.noise is NoiseKind.none)
 
 
-def _fixed_grid(ts: Array, steps: Any) -> tuple[Array, int | None]:
+def fixed_grid(ts: Array, steps: Any) -> tuple[Array, int | None]:
     """End points of the steps, and after how many steps an output is due (None: read outputs off the states)."""
     if isinstance(steps, FixedSteps):
         given = steps.grid

@@ -31,11 +31,20 @@ class _Control(diffrax.AbstractPath):
         return self.path.derivative(t)
 
 
+class Paired(eqx.Module):
+    """A state and what a watcher remembers beside it; the coefficients see the state alone."""
+
+    y: PyTree[Array]
+    memory: PyTree[Array]
+
+
 # Modules, not closures: the continuous adjoint only sees parameters that are leaves of the terms.
 class _Drift(eqx.Module):
     process: AbstractProcess
 
     def __call__(self, t: Any, y: PyTree[Array], args: Any) -> PyTree[Array]:
+        if isinstance(y, Paired):
+            return Paired(self(t, y.y, args), jax.tree.map(jnp.zeros_like, y.memory))
         f = self.process.drift(t, y, args)
         return jax.tree.map(jnp.zeros_like, y) if f is None else f
 
@@ -46,6 +55,7 @@ class _Diffusion(eqx.Module):
     index: int | None = eqx.field(static=True)
 
     def __call__(self, t: Any, y: PyTree[Array], args: Any) -> Any:
+        y = y.y if isinstance(y, Paired) else y
         g = self.process.diffusion(t, y, args)
         g = g if self.index is None else g[self.index]
         if elementwise(self.kind, g, y):
@@ -54,6 +64,18 @@ class _Diffusion(eqx.Module):
             one = jax.ShapeDtypeStruct((), jax.tree.leaves(y)[0].dtype)
             return lx.FunctionLinearOperator(lambda dw: jax.tree.map(lambda gi: gi * dw, g), one)
         return g
+
+
+class _Controlled(eqx.Module):
+    """A diffusion times the derivative of its path, as a vector field."""
+
+    term: diffrax.ControlTerm
+
+    def __call__(self, t: Any, y: PyTree[Array], args: Any) -> PyTree[Array]:
+        if isinstance(y, Paired):
+            return Paired(self(t, y.y, args), jax.tree.map(jnp.zeros_like, y.memory))
+        control: Any = self.term.control
+        return self.term.vf_prod(t, y, args, control.derivative(t))
 
 
 def make_terms(process: AbstractProcess, drivers: tuple, ts: Array, solver: Any) -> Any:
@@ -65,7 +87,8 @@ def make_terms(process: AbstractProcess, drivers: tuple, ts: Array, solver: Any)
         if isinstance(driver, BrownianTree):
             terms.append(diffrax.ControlTerm(field, driver.as_diffrax(_levy_area(solver))))
         else:
-            terms.append(diffrax.ControlTerm(field, _Control(driver, ts[0], ts[-1])).to_ode())
+            control = diffrax.ControlTerm(field, _Control(driver, ts[0], ts[-1]))
+            terms.append(diffrax.ODETerm(_Controlled(control)))
     return terms[0] if len(terms) == 1 else diffrax.MultiTerm(*terms)
 
 
