@@ -47,6 +47,8 @@ class RunArguments:
     """Data the recipe cannot bring itself."""
     equation: str | None = None
     """Measure on this equation alone, where the recipe knows several: causal-pinn, gp-hm, pig."""
+    part: str | None = None
+    """Measure this part alone, where the recipe has several: neural-de."""
     workers: int | None = None
     """Processes at once; the number of cores if not given."""
     cluster: str | None = None

@@ -59,6 +59,7 @@ def _run(arguments: RunArguments, *, quiet: bool) -> tuple[RunReport, pathlib.Pa
             out=arguments.out,
             data=arguments.data,
             equation=arguments.equation,
+            part=arguments.part,
             workers=arguments.workers,
             cluster=arguments.cluster,
             progress=progress,

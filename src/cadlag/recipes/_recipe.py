@@ -72,8 +72,9 @@ class AbstractRecipe(abc.ABC):
 
     The other methods have defaults made to be replaced: `seeds`, `settings` (hyper-parameters; they go to
     `config.json`, and a run folder is only resumed under equal settings), `group`, `tables`, `pictures`. The
-    constructor takes `data` (what `--data` named, or `None`) and `equation` (what `--equation` named) and nothing
-    else; a recipe that can be run on one equation alone lists those it knows in `equations`. A module of
+    constructor takes `data` (what `--data` named, or `None`), `equation` and `part` (what those options named) and
+    nothing else; a recipe that can be run on one equation alone lists those it knows in `equations`, and one that can
+    be measured in parts names them, with the arms of each, in `parts`. A module of
     `cadlag.recipes` that holds a recipe binds its class to `RECIPE`; elsewhere it is named as "module:Class".
     """
 
@@ -83,12 +84,16 @@ class AbstractRecipe(abc.ABC):
     precision: ClassVar[Literal[32, 64]] = 32
     bibtex: ClassVar[str] = ""
     equations: ClassVar[tuple[str, ...]] = ()
+    parts: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
-    def __init__(self, data: pathlib.Path | None = None, equation: str | None = None):
+    def __init__(self, data: pathlib.Path | None = None, equation: str | None = None, part: str | None = None):
         if equation is not None and equation not in self.equations:
             known = f"one of {', '.join(self.equations)}" if self.equations else "none, for it has one subject only"
             raise ValueError(f"--equation {equation} is not known to {self.name}; expected {known}.")
-        self.data, self.equation = data, equation
+        if part is not None and part not in self.parts:
+            known = f"one of {', '.join(self.parts)}" if self.parts else "none, for it is measured as a whole"
+            raise ValueError(f"--part {part} is not known to {self.name}; expected {known}.")
+        self.data, self.equation, self.part = data, equation, part
 
     @abc.abstractmethod
     def arms(self, preset: Preset) -> tuple[Arm, ...]:

@@ -45,8 +45,7 @@ def make_config(
         "data": _data(recipe.data),
     }
     # Left out where there is none, so that folders of earlier runs can be gone on with.
-    if recipe.equation is not None:
-        same["equation"] = recipe.equation
+    same |= {key: value for key in ("equation", "part") if (value := getattr(recipe, key)) is not None}
     return {
         "format": FORMAT,
         **same,
@@ -73,8 +72,9 @@ def command(source: str, preset: Preset, seeds: Sequence[int], recipe: AbstractR
         words += ["--seeds", str(len(seeds))]
     if recipe.data is not None:
         words += ["--data", str(recipe.data)]
-    if recipe.equation is not None:
-        words += ["--equation", recipe.equation]
+    for key in ("equation", "part"):
+        if getattr(recipe, key) is not None:
+            words += [f"--{key}", getattr(recipe, key)]
     return " ".join(words)
 
 
@@ -98,7 +98,7 @@ def check_same(out: pathlib.Path, config: dict[str, Any]) -> None:
         raise ValueError(f"{path} is from another version of Cadlag; start in another folder with --out.")
     if old.get("settings_hash") == config["settings_hash"]:
         return
-    parts = ("recipe", "preset", "precision", "settings", "data", "equation")
+    parts = ("recipe", "preset", "precision", "settings", "data", "equation", "part")
     changed = [key for key in parts if old.get(key) != config.get(key)]
     raise ValueError(
         f"{out} holds a run that differs in {', '.join(changed) or 'configuration'} "

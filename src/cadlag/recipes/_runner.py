@@ -32,6 +32,7 @@ def run(
     out: str | os.PathLike | None = None,
     data: str | os.PathLike | None = None,
     equation: str | None = None,
+    part: str | None = None,
     workers: int | None = None,
     cluster: str | None = None,
     progress: Progress | None = None,
@@ -45,10 +46,11 @@ def run(
     - `preset`: how much is measured.
     - `seeds`: how many seeds, or which; the preset's own if not given. More seeds may be added to a finished
       run.
-    - `out`: the run folder, `runs/NAME-PRESET` (or `runs/NAME-EQUATION-PRESET`) if not given. Units it already holds
-        are not measured again; those that failed are tried again.
+    - `out`: the run folder, `runs/NAME-PRESET` if not given (an equation or a part stands behind the name). Units it
+        already holds are not measured again; those that failed are tried again.
     - `data`: a file or folder the recipe needs.
     - `equation`: measure on this one alone of the recipe's `equations`; claims about others are not measured.
+    - `part`: measure this one alone of the recipe's `parts`.
     - `workers`: how many processes at once; the number of cores if not given (one with the preset `gpu`).
     - `cluster`: address of a Dask scheduler to use in place of local processes.
     - `progress`: called with each event that goes to `metrics.jsonl`.
@@ -58,15 +60,15 @@ def run(
     """
     preset = _preset(preset)
     if isinstance(recipe, AbstractRecipe):
-        if data is not None or equation is not None:
+        if data is not None or equation is not None or part is not None:
             raise ValueError(
-                "data and equation go to the recipe's constructor when run gets an instance: run(Recipe(data))."
+                "data, equation and part go to the recipe's constructor when run gets an instance: run(Recipe(data))."
             )
         source = source_of(recipe)
     else:
-        source, recipe = recipe, load_recipe(recipe, data=data, equation=equation)
+        source, recipe = recipe, load_recipe(recipe, data=data, equation=equation, part=part)
     chosen = _seeds(recipe, preset, seeds)
-    called = recipe.name if recipe.equation is None else f"{recipe.name}-{recipe.equation}"
+    called = "-".join(name for name in (recipe.name, recipe.equation, recipe.part) if name is not None)
     folder = pathlib.Path(out if out is not None else f"runs/{called}-{preset}").absolute()
     units = [Unit(arm.name, seed) for arm in recipe.arms(preset) for seed in chosen]
     if len(set(units)) < len(units):
@@ -135,6 +137,7 @@ def measure_all(
         "recipe": config["source"],
         "data": None if recipe.data is None else str(recipe.data.absolute()),
         "equation": recipe.equation,
+        "part": recipe.part,
         "preset": config["preset"],
         "out": str(out),
         "env": environment(precision=recipe.precision, threads=config["machine"]["threads"], gpu=gpu),

@@ -44,15 +44,16 @@ def find_system(name: str) -> System:
     raise ValueError(f"There is no recipe {name!r}.{hint} 'cadlag list' shows all.")
 
 
-def load_recipe(name: str, *, data: str | os.PathLike | None = None, equation: str | None = None) -> AbstractRecipe:
-    """The recipe called `name` in the table, or given as "module:Class"; `data` and `equation` as on the command
-    line.
-    """
+def load_recipe(
+    name: str, *, data: str | os.PathLike | None = None, equation: str | None = None, part: str | None = None
+) -> AbstractRecipe:
+    """The recipe called `name` in the table, or given as "module:Class"; the rest as on the command line."""
     kind = _from_path(name) if ":" in name else _from_table(name)
     if not (isinstance(kind, type) and issubclass(kind, AbstractRecipe)):
         raise TypeError(f"{name!r} names {kind!r}, which is not a subclass of cadlag.recipes.AbstractRecipe.")
     path = None if data is None else pathlib.Path(data)
-    return kind(path) if equation is None else kind(path, equation)
+    named = {key: value for key, value in (("equation", equation), ("part", part)) if value is not None}
+    return kind(path, **named)
 
 
 def _from_table(name: str) -> type:

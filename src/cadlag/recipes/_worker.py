@@ -57,7 +57,7 @@ def main() -> None:
     out, preset = pathlib.Path(task["out"]), Preset(task["preset"])
     units = [Unit(**unit) for unit in task["units"]]
     try:
-        recipe = load_recipe(task["recipe"], data=task["data"], equation=task["equation"])
+        recipe = load_recipe(task["recipe"], data=task["data"], equation=task["equation"], part=task["part"])
         arms = {arm.name: arm for arm in recipe.arms(preset)}
     except Exception as error:
         for unit in units:
