@@ -1,4 +1,4 @@
-"""Equations, their conditions, and problems with known answers."""
+"""Equations, their conditions, problems with known answers, and formulas found in data."""
 
 from cadlag.equations._advection import Advection as Advection
 from cadlag.equations._advection import FlowMixing as FlowMixing
@@ -30,6 +30,12 @@ from cadlag.equations._evolution import AbstractLines as AbstractLines
 from cadlag.equations._evolution import AbstractSemilinear as AbstractSemilinear
 from cadlag.equations._evolution import fourier_state as fourier_state
 from cadlag.equations._evolution import fourier_values as fourier_values
+from cadlag.equations._evolve import Evolution as Evolution
+from cadlag.equations._expression import Expression as Expression
+from cadlag.equations._expression import ExpressionField as ExpressionField
+from cadlag.equations._expression import Vocabulary as Vocabulary
+from cadlag.equations._expression import evaluate_tokens as evaluate_tokens
+from cadlag.equations._expression import expression_ode as expression_ode
 from cadlag.equations._heat import Heat as Heat
 from cadlag.equations._kdv import KortewegDeVries as KortewegDeVries
 from cadlag.equations._klein_gordon import KleinGordon as KleinGordon
@@ -38,11 +44,25 @@ from cadlag.equations._lorenz import Lorenz as Lorenz
 from cadlag.equations._navier_stokes import NavierStokes as NavierStokes
 from cadlag.equations._navier_stokes import VelocityNavierStokes as VelocityNavierStokes
 from cadlag.equations._navier_stokes import velocity as velocity
+from cadlag.equations._operators import ADD as ADD
+from cadlag.equations._operators import ARITHMETIC as ARITHMETIC
+from cadlag.equations._operators import COS as COS
+from cadlag.equations._operators import DIVIDE as DIVIDE
+from cadlag.equations._operators import EXP as EXP
+from cadlag.equations._operators import LOG as LOG
+from cadlag.equations._operators import MULTIPLY as MULTIPLY
+from cadlag.equations._operators import NEGATE as NEGATE
+from cadlag.equations._operators import SIN as SIN
+from cadlag.equations._operators import SQUARE as SQUARE
+from cadlag.equations._operators import SUBTRACT as SUBTRACT
+from cadlag.equations._operators import Operator as Operator
 from cadlag.equations._passive_scalar import PassiveScalar as PassiveScalar
 from cadlag.equations._passive_scalar import RandomStream as RandomStream
 from cadlag.equations._shallow_water import ShallowWater as ShallowWater
 from cadlag.equations._simulate import Simulation as Simulation
 from cadlag.equations._simulate import simulate as simulate
+from cadlag.equations._symbolic import Front as Front
+from cadlag.equations._symbolic import symbolic_regression as symbolic_regression
 from cadlag.equations._time_scheme import TimeScheme as TimeScheme
 from cadlag.equations.bank import Problem as Problem
 from cadlag.equations.bank import euler_stationary_variance as euler_stationary_variance
