@@ -1,7 +1,14 @@
-"""Functions of time: data made into paths, each saying how far ahead it looks, their signatures, Brownian motion."""
+"""Functions of time: data made into paths, each saying how far ahead it looks, their signatures;
+Brownian motion and fractional.
+"""
 
 from cadlag.paths._fill import fill_forward as fill_forward
 from cadlag.paths._fill import fill_linear as fill_linear
+from cadlag.paths._fractional import FractionalBrownianMotion as FractionalBrownianMotion
+from cadlag.paths._fractional import FractionalKind as FractionalKind
+from cadlag.paths._markov import AbstractMarkovNoise as AbstractMarkovNoise
+from cadlag.paths._markov import BrownianNoise as BrownianNoise
+from cadlag.paths._markov import MarkovApproximation as MarkovApproximation
 from cadlag.paths._path import AbstractPath as AbstractPath
 from cadlag.paths._path import FunctionPath as FunctionPath
 from cadlag.paths._path import LookAhead as LookAhead

@@ -33,6 +33,7 @@ from cadlag.series.classical import MiniRocket as MiniRocket
 from cadlag.series.classifier import SeriesClassifier as SeriesClassifier
 from cadlag.series.forecaster import SeriesForecaster as SeriesForecaster
 from cadlag.series.generator import SeriesGenerator as SeriesGenerator
+from cadlag.series.hurst import HurstEstimator as HurstEstimator
 from cadlag.series.interpolator import SeriesInterpolator as SeriesInterpolator
 from cadlag.series.latent_ode import LatentODE as LatentODE
 from cadlag.series.latent_sde import LatentSDE as LatentSDE

@@ -16,6 +16,8 @@ from cadlag.solve._euler import Heun as Heun
 from cadlag.solve._euler import Milstein as Milstein
 from cadlag.solve._exponential import ETDRK4 as ETDRK4
 from cadlag.solve._exponential import IFRK4 as IFRK4
+from cadlag.solve._fractional import Fractional as Fractional
+from cadlag.solve._fractional import fractional as fractional
 from cadlag.solve._hypersolver import Hypersolver as Hypersolver
 from cadlag.solve._hypersolver import hypersolver_residuals as hypersolver_residuals
 from cadlag.solve._initial_step import AbstractWidth as AbstractWidth
