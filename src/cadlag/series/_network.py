@@ -79,7 +79,7 @@ class SeriesNetwork(eqx.Module):
         """`last` in training, and what the solve says."""
         k1, k2 = jr.split(key)
         state, said = self._watched(self.model, series, k1, final=True)
-        return Learnt(self.head(state, key=k2), *said, self.skip)
+        return Learnt(self.head(state, key=k2), *said, skip=self.skip)
 
     def learn_rows(self, series: IrregularSeries, *, key: PRNGKeyArray) -> Learnt:
         """`rows` in training, and what the solves say."""
@@ -91,7 +91,7 @@ class SeriesNetwork(eqx.Module):
             if other:
                 said = (said[0] + other[0], said[1] | other[1])
         values = jax.vmap(lambda z, k: self.head(z, key=k))(states, jr.split(k2, states.shape[0]))
-        return Learnt(values, *said, self.skip)
+        return Learnt(values, *said, skip=self.skip)
 
     def evaluations(self, series: IrregularSeries, *, key: PRNGKeyArray) -> Array:
         """Evaluations of the coefficients in one solve (two, where a second model reads the series backwards)."""
