@@ -56,13 +56,20 @@ SMALL_LAWS = {
     "latent-sde": {"steps": 2, "batch": 8, "model": {"hidden_size": 2, "latent_size": 2, "width": 2}},
     "untrained": {"steps": 1, "batch": 2, "model": {"hidden_size": 2, "width": 2}},
 }
-FURTHER = {"flow": {"steps": 1000, "width": 32}, "adjoint_steps": 200}
+FURTHER = {
+    "flow": {"steps": 1000, "width": 32},
+    "symbolic": {"paths": 64, "steps": 2000, "points": 200, "rounds": 60},
+    "equilibrium": {"width": 64, "steps": 600},
+    "adjoint_steps": 200,
+}
 SIZES = {
     Preset.SMOKE: {
         "spirals": {"train": 16, "test": 8, "rows": 12, "epochs": 1},
         "oscillators": {"train": 16, "test": 4, "rows": 8, "steps": 2},
         "ou": {"train": 32, "rows": 6, "end": 4.0, "pull": 1.0, "noise": 0.5},
         "laws": SMALL_LAWS, "flow": {"steps": 5, "width": 4}, "adjoint_steps": 20,
+        "symbolic": {"paths": 8, "steps": 2, "points": 20, "rounds": 1},
+        "equilibrium": {"width": 4, "steps": 2},
     },
     Preset.QUICK: {},
     Preset.STANDARD: {"laws": {n: s | {"steps": 4 * s["steps"]} for n, s in QUICK_LAWS.items()}},

@@ -15,7 +15,7 @@ from cadlag.solve._adjoint import AbstractAdjoint, Backsolve, Interpolated, Reve
 from cadlag.solve._backsolve import backsolve_loop
 from cadlag.solve._drivers import driver_increments, join
 from cadlag.solve._interpolated import interpolated_loop
-from cadlag.solve._one_step import Tolerance, scaled_error, stiffness
+from cadlag.solve._one_step import Tolerance, scaled_error, step_with_stiffness
 from cadlag.solve._process import AbstractProcess
 from cadlag.solve._reversible import reversible_loop
 from cadlag.solve._semilinear import prepare
@@ -102,15 +102,16 @@ def _make_body(problem: FixedProblem, split: Any) -> Callable:
         t0, t1, tables, dx, area, key = row
         field = _field(problem, split, tables, t0, t1 - t0)
         step = Step(t0, t1, t1 - t0, dx, area)
-        y1, state1, error = problem.stepper.step(field, y, state, step)
+        stiff = error = None
+        if problem.tolerance is None:
+            y1, state1, _ = problem.stepper.step(field, y, state, step)
+        else:
+            y1, state1, error, stiff = step_with_stiffness(problem.stepper, field, y, state, step)
         if problem.between is not None:
             y1 = problem.between(t1, y1, key)
         stats = None
         if problem.tolerance is not None:
-            stats = (
-                scaled_error(error, y, y1, problem.tolerance),
-                stiffness(problem.stepper, field, y, state, step),
-            )
+            stats = (scaled_error(error, y, y1, problem.tolerance), stiff)
         state = state1
         ok = all_finite(jax.lax.stop_gradient(y1))
         keep = lambda new, old: jnp.where(ok, jax.lax.stop_gradient(new), old)  # noqa: E731

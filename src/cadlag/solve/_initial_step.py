@@ -11,10 +11,11 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import lineax as lx
 from jaxtyping import Array, Float, PyTree
 
 from cadlag.solve._one_step import Tolerance, scaled_error
-from cadlag.solve._process import NoiseKind
+from cadlag.solve._process import NoiseKind, elementwise
 from cadlag.solve._runge_kutta import RungeKutta
 from cadlag.solve._stepper import AbstractStepper, Field, add, minus, scale
 
@@ -46,12 +47,12 @@ class InitialStep(AbstractWidth):
         if order is None:
             order = _order(stepper)
         norm = lambda tree: _norm(tree, y, tolerance)  # noqa: E731
-        slope, size = field.f(t, y), _speed(field, t, y)
+        slope, size = _speed(field, t, y)
         d0, d1 = norm(y), norm(size)
         small = (d0 < 1e-5) | (d1 < 1e-5)
         h0 = jnp.where(small, 1e-6, 0.01 * d0 / jnp.where(small, jnp.ones_like(d1), d1)).astype(t.dtype)
         ahead = add(y, scale(h0, slope))
-        d2 = norm(minus(_speed(field, t + h0, ahead), size)) / h0
+        d2 = norm(minus(_speed(field, t + h0, ahead)[1], size)) / h0
         steepest = jnp.maximum(d1, d2)
         flat = steepest <= 1e-15
         rule = (0.01 / jnp.where(flat, jnp.ones_like(steepest), steepest)) ** (1 / (order + 1))
@@ -92,24 +93,20 @@ def _norm(tree: PyTree[Array] | None, y: PyTree[Array], tolerance: Tolerance) ->
     return jnp.zeros((), jax.tree.leaves(y)[0].dtype) if found is None else jnp.abs(found)
 
 
-def _speed(field: Field, t: Array, y: PyTree[Array]) -> PyTree[Array] | None:
-    """f without noise; with noise |f| + 3 |g 1| entry by entry, so that three deviations of it count."""
+def _speed(field: Field, t: Array, y: PyTree[Array]) -> tuple[PyTree[Array] | None, PyTree[Array]]:
+    """f, and f again; with noise |f| + 3 |g| entry by entry, so that three deviations of it count."""
     f, kinds = field.f(t, y), field.process.noise
     if kinds is NoiseKind.none:
-        return f
+        return f, f
     g = field.g(t, y)
     parts = [jax.tree.map(jnp.abs, f)] if f is not None else []
     each = zip(kinds, g, strict=True) if isinstance(kinds, tuple) else [(kinds, g)]
     parts += [jax.tree.map(lambda x: 3 * jnp.abs(x), _spread(kind, gi, y)) for kind, gi in each]
-    return add(*parts)
+    return f, add(*parts)
 
 
 def _spread(kind: NoiseKind, g: Any, y: PyTree[Array]) -> PyTree[Array]:
     """The size of the noise in each entry of the state: root of the sum of squares over what drives it."""
-    import lineax as lx
-
-    from cadlag.solve._process import elementwise
-
     if isinstance(g, lx.DiagonalLinearOperator):
         return lx.diagonal(g)
     if isinstance(g, lx.AbstractLinearOperator):

@@ -139,7 +139,7 @@ def local_values(
     `start` holds times, the solver's own widths there (or None) and states, each with a leading axis of points.
     """
     stepper = local_stepper(penalty, process, driver)
-    tolerance = penalty.of.tolerance or tolerance
+    measured = penalty.of.tolerance or tolerance
     field = Field(process, args)
 
     def one(t: Array, taken: Any, y: PyTree[Array], k: PRNGKeyArray) -> Array:
@@ -149,7 +149,7 @@ def local_values(
         h = jnp.minimum(penalty.width.width(field, t, y, stepper, tolerance, taken), jnp.abs(end - t))
         h = jax.lax.stop_gradient(jnp.where(end >= t, h, -h))
         dx, area = _increments(process, args, driver, t, y, h, stepper.needs_area, k)
-        step = one_step(process, t, y, h, args=args, stepper=stepper, dx=dx, area=area, tolerance=tolerance)
+        step = one_step(process, t, y, h, args=args, stepper=stepper, dx=dx, area=area, tolerance=measured)
         value = penalty.of.of_step(step.error, step.stiffness, jnp.abs(h))
         return jnp.where(ok, value, jnp.zeros_like(value))
 

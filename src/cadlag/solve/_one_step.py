@@ -69,23 +69,31 @@ def one_step(
     t0, h = jnp.asarray(t, dtype), jnp.asarray(h, dtype)
     field, step = Field(process, args), Step(t0, t0 + h, h, dx, area)
     state = stepper.init(field, t0, y)
-    y1, _, error = stepper.step(field, y, state, step)
+    y1, _, error, stiff = step_with_stiffness(stepper, field, y, state, step)
     scaled = scaled_error(error, y, y1, Tolerance() if tolerance is None else tolerance)
     assert scaled is not None
-    return StepEstimate(y1, scaled, stiffness(stepper, field, y, state, step))
+    return StepEstimate(y1, scaled, stiff)
 
 
-def stiffness(stepper: AbstractStepper, field: Field, y: PyTree[Array], state: Any, step: Step) -> Array | None:
-    """Shampine's estimate over one step, or None where the stepper has no two stages at its end."""
+def step_with_stiffness(
+    stepper: AbstractStepper, field: Field, y: PyTree[Array], state: Any, step: Step
+) -> tuple[Any, Any, Any, Array | None]:
+    """What `stepper.step` returns and Shampine's estimate, None where there are no two stages at the step's end."""
     if not isinstance(stepper, RungeKutta):
-        return None
-    at_end = [i + 1 for i, c in enumerate(stepper.tableau.c) if c == 1]
-    if len(at_end) < 2 or field.process.noise is not NoiseKind.none:
-        return None
-    increments, _, values = stepper.stages(field, y, state, step)
-    i, j = at_end[-2:]
-    sub = lambda a, b: jax.tree.map(lambda p, q: p - q, a, b)  # noqa: E731
-    return ratio_of_norms(sub(increments[j], increments[i]), sub(values[j], values[i]), step.h)
+        return *stepper.step(field, y, state, step), None
+    stages, coefficients, values = stepper.stages(field, y, state, step)
+    made = stepper.finish(y, stages, coefficients)
+    pair = end_stages(stepper.tableau)
+    if pair is None or field.process.noise is not NoiseKind.none:
+        return *made, None
+    sub = lambda rows: jax.tree.map(lambda p, q: p - q, rows[pair[1]], rows[pair[0]])  # noqa: E731
+    return *made, ratio_of_norms(sub(stages), sub(values), step.h)
+
+
+def end_stages(tableau: Any) -> tuple[int, int] | None:
+    """Numbers of the last two stages at the end of the step, or None."""
+    at_end = [i + 1 for i, c in enumerate(tableau.c) if c == 1]
+    return (at_end[-2], at_end[-1]) if len(at_end) > 1 else None
 
 
 def ratio_of_norms(increments: PyTree[Array], values: PyTree[Array], h: Array) -> Array:

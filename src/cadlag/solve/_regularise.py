@@ -18,10 +18,10 @@ from cadlag.solve._checks import check_times
 from cadlag.solve._drivers import make_drivers
 from cadlag.solve._local_penalty import LocalPenalty, local_stepper, local_values
 from cadlag.solve._one_step import Tolerance
-from cadlag.solve._penalty import AbstractPenalty, AbstractStepPenalty
+from cadlag.solve._penalty import AbstractStepPenalty
 from cadlag.solve._process import AbstractProcess, NoiseKind
 from cadlag.solve._solution import Solution
-from cadlag.solve._solve import fixed_grid, solve_watched
+from cadlag.solve._solve import fixed_grid, solve, solve_watched
 from cadlag.solve._steps import AdaptiveSteps, FixedSteps
 from cadlag.solve._tabulate import refuse_tables
 from cadlag.solve._watch import Reservoir, Several, Tally
@@ -35,7 +35,7 @@ def regularised_solve(
     y0: PyTree[Array],
     ts: Any,
     *,
-    penalty: AbstractPenalty | tuple[AbstractPenalty, ...],
+    penalty: Any,
     key: PRNGKeyArray | None = None,
     args: Any = None,
     driver: Any = None,
@@ -73,8 +73,12 @@ def regularised_solve(
         "args": args, "key": key, "adjoint": adjoint, "stepper": stepper, "between": between, "stats": stats,
         "throw": throw, "driver": driver,
     }  # fmt: skip
+    on_steps = tuple(p for p in on_steps if not _is_zero(p.weight))
     watchers: list[Any] = [Tally(on_steps, own)] if on_steps else []
-    if local is None:
+    if local is None or _is_zero(local.weight):
+        if not on_steps:
+            # Weight zero is no penalty: the same loss and gradient, bit for bit.
+            return solve(process, y0, ts, steps=steps, **settings), jnp.zeros((), ts.dtype)
         solution, memory = solve_watched(process, y0, ts, Several(tuple(watchers)), steps=steps, **settings)
         return solution, _total(on_steps, memory)
     assert key is not None
@@ -100,6 +104,10 @@ def regularised_solve(
         start = (where, taken, pick(at))
     value = local_values(local, process, args, driver, start, ts[-1], own, keys[1])
     return solution, local.weigh(value) + _total(on_steps, memory) if on_steps else local.weigh(value)
+
+
+def _is_zero(weight: Any) -> bool:
+    return isinstance(weight, int | float) and weight == 0
 
 
 def _sorted(penalties: tuple) -> tuple[tuple[AbstractStepPenalty, ...], LocalPenalty | None]:

@@ -46,6 +46,10 @@ class RungeKutta(AbstractStepper):
     def step(self, field: Field, y: PyTree[Array], state: Any, step: Step) -> tuple[Any, Any, Any]:
         """All stages, then the solution and the embedded error."""
         stages, coefficients, _ = self.stages(field, y, state, step)
+        return self.finish(y, stages, coefficients)
+
+    def finish(self, y: PyTree[Array], stages: list, coefficients: Any) -> tuple[Any, Any, Any]:
+        """What `step` returns, from its stages."""
         y1 = add(y, _combine(self.tableau.b_sol, stages))
         error = _combine(self.tableau.b_error, stages)
         return y1, coefficients if self.tableau.fsal else None, error

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
-from cadlag.solve._one_step import Tolerance, ratio_of_norms, scaled_error
+from cadlag.solve._one_step import Tolerance, end_stages, ratio_of_norms, scaled_error
 from cadlag.solve._penalty import AbstractStepPenalty
 from cadlag.solve._terms import Paired
 
@@ -231,12 +231,6 @@ def check_watchable(solver: Any, watcher: Several) -> None:
     pair = end_stages(solver.tableau) if isinstance(solver, diffrax.AbstractERK) else None
     if stiff and pair is None:
         raise ValueError(f"{name} has no two stages at the end of its step to tell stiffness from; use Tsit5.")
-
-
-def end_stages(tableau: Any) -> tuple[int, int] | None:
-    """Numbers of the last two stages at the end of the step, or None."""
-    at_end = [i + 1 for i, c in enumerate(tableau.c) if c == 1]
-    return (at_end[-2], at_end[-1]) if len(at_end) > 1 else None
 
 
 def _end_stages(solver: Any, info: Any, y0: PyTree[Array]) -> tuple[Any, Any] | None:
