@@ -5,7 +5,7 @@ import csv
 import numpy as np
 import pytest
 
-from cadlag.series._files import fit_file, predict_file
+from cadlag.series._files import fit_file, is_law, predict_file, sample_file
 
 STEPS = {"steps": 30}
 
@@ -117,3 +117,23 @@ def test_shuffled_and_repeated_rows_are_mended_where_asked(table, tmp_path):
 def test_a_folder_that_is_no_run_is_refused(table, tmp_path):
     with pytest.raises(ValueError, match=r"no fit\.json"):
         predict_file(run=tmp_path, data=table)
+
+
+def test_a_law_is_learnt_from_a_table_and_drawn_to_one(table, tmp_path):
+    columns = read_without(table, ("outcome", "score"), tmp_path)
+    told = fit_file(data=columns, id="patient", time="hours", task="generate", model="latent-ode", steps=3,
+                    out=tmp_path / "law")  # fmt: skip
+    assert "cadlag sample" in told
+    assert "fill gaps" in told
+    assert is_law(tmp_path / "law")
+    sample_file(run=tmp_path / "law", n=3, out=tmp_path / "new.csv")
+    drawn = rows(tmp_path / "new.csv")
+    assert list(drawn[0]) == ["patient", "hours", "pulse", "pressure"]
+    assert {r["patient"] for r in drawn} == {"0", "1", "2"}
+    predict_file(run=tmp_path / "law", data=columns, out=tmp_path / "filled.csv")
+    filled = rows(tmp_path / "filled.csv")
+    assert all(r["pulse"] not in ("", "nan") for r in filled)
+    with pytest.raises(ValueError, match="no --condition"):
+        sample_file(run=tmp_path / "law", n=3, out=tmp_path / "new.csv", condition="up")
+    with pytest.raises(ValueError, match="those for --task generate"):
+        fit_file(data=columns, id="patient", time="hours", task="generate", model="lnsde", steps=3, out=tmp_path / "x")

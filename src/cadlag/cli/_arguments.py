@@ -101,10 +101,10 @@ class FitSeriesArguments:
     """Order each series by time; without it times that go back are an error."""
     duplicates: Literal["refuse", "first", "last", "mean"] = "refuse"
     """What to do with several rows of one series at one time."""
-    task: Literal["classify", "regress", "forecast", "interpolate"] = "classify"
-    """What to learn."""
-    model: str = "lnsde"
-    """Which model: lnsde, lsde, gsde, or a baseline of the wing."""
+    task: Literal["classify", "regress", "forecast", "interpolate", "generate"] = "classify"
+    """What to learn; of 'generate', 'cadlag sample' draws new series."""
+    model: str | None = None
+    """Which model: lnsde (default), lsde, gsde, or a baseline; to generate sde (default), latent-sde, latent-ode."""
     steps: int | None = None
     """Training steps; chosen from the size of the data if not given."""
     seed: int = 0
@@ -205,7 +205,7 @@ class FitArguments:
 
 @dataclasses.dataclass(frozen=True)
 class SampleArguments:
-    """Draw samples from a model that 'cadlag fit generate' left."""
+    """Draw samples from a model that 'cadlag fit generate' or 'cadlag fit series --task generate' left."""
 
     run: tyro.conf.Positional[pathlib.Path]
     """The folder 'cadlag fit generate' wrote."""

@@ -144,7 +144,10 @@ def _show_fields(fitted: Any) -> str:
 
 def sample(arguments: SampleArguments) -> int:
     """`cadlag sample`."""
-    return _files("generate", "sample_file", arguments, arguments.run)
+    from cadlag.series._files import is_law
+
+    wing = "series" if is_law(arguments.run) else "generate"
+    return _files(wing, "sample_file", arguments, arguments.run)
 
 
 def solve(arguments: SolveArguments) -> int:

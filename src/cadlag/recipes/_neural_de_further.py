@@ -69,7 +69,7 @@ def _learnt_field(size: dict[str, Any], key: Any) -> tuple[Any, Any]:
 
     k1, k2, k3, k4 = jax.random.split(key, 4)
     times = jnp.linspace(0.0, 10.0, 101)
-    starts = jax.random.uniform(k1, (size["paths"], 2), minval=-0.3, maxval=0.5)
+    starts = jax.random.uniform(k1, (size["paths"], 2), minval=-0.6, maxval=1.0)
     truth = ODE(lambda t, y, args: _truth(y))
     paths = jax.jit(jax.vmap(lambda y: solve(truth, y, times, steps=4).ys))(starts)
     pieces = np.asarray(paths[:, :100].reshape(-1, 10, 2))

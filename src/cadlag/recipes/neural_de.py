@@ -58,7 +58,7 @@ SMALL_LAWS = {
 }
 FURTHER = {
     "flow": {"steps": 1000, "width": 32},
-    "symbolic": {"paths": 64, "steps": 2000, "points": 200, "rounds": 60},
+    "symbolic": {"paths": 128, "steps": 8000, "points": 200, "rounds": 60},
     "equilibrium": {"width": 64, "steps": 600},
     "adjoint_steps": 200,
 }

@@ -7,14 +7,20 @@ from typing import Any
 import numpy as np
 
 from cadlag.data import IrregularSeries, read_series, write_predictions
+from cadlag.series._law import AbstractLatentLaw
+from cadlag.series._objectives import Adversarial, SignatureScore, Variational
 from cadlag.series.classifier import SeriesClassifier
 from cadlag.series.forecaster import SeriesForecaster, future_times
+from cadlag.series.generator import SeriesGenerator
 from cadlag.series.interpolator import SeriesInterpolator
+from cadlag.series.latent_ode import LatentODE
+from cadlag.series.latent_sde import LatentSDE
 from cadlag.series.neural_cde import NeuralCDE
 from cadlag.series.neural_ode import NeuralODE
 from cadlag.series.neural_sde import NeuralSDE
 from cadlag.series.recurrent import GRU, GRUD
 from cadlag.series.regressor import SeriesRegressor
+from cadlag.series.sde_gan import SDEGenerator
 from cadlag.series.stable_sde import GSDE, LNSDE, LSDE
 from cadlag.series.state_space import LSSL
 from cadlag.train import progress
@@ -30,11 +36,19 @@ MODELS = {
     "gru-d": GRUD,
     "lssl": LSSL,
 }
+# Laws of series, and how each is learnt.
+LAWS = {
+    "latent-sde": (LatentSDE, Variational()),
+    "latent-ode": (LatentODE, Variational()),
+    "sde": (SDEGenerator, SignatureScore()),
+    "sde-gan": (SDEGenerator, Adversarial()),
+}
 TASKS = {
     "classify": SeriesClassifier,
     "regress": SeriesRegressor,
     "forecast": SeriesForecaster,
     "interpolate": SeriesInterpolator,
+    "generate": SeriesGenerator,
 }
 DEFAULT_STEPS = 2000
 BATCH = 32
@@ -49,7 +63,7 @@ def fit_file(
     sort: bool = False,
     duplicates: str = "refuse",
     task: str = "classify",
-    model: str = "lnsde",
+    model: str | None = None,
     steps: int | None = None,
     seed: int = 0,
     out: pathlib.Path | None = None,
@@ -59,8 +73,10 @@ def fit_file(
     A fifth of the series is held out to choose the state of the best validation loss and to report a score that
     training did not see; with fewer than ten series nothing is held out.
     """
-    if model not in MODELS:
-        raise ValueError(f"--model {model} is not one of {', '.join(MODELS)}.")
+    known: Any = LAWS if task == "generate" else MODELS
+    model = ("sde" if task == "generate" else "lnsde") if model is None else model
+    if model not in known:
+        raise ValueError(f"--model {model} is not one of {', '.join(known)}, those for --task {task}.")
     needs_label = task in ("classify", "regress")
     if needs_label and label is None and pathlib.Path(data).suffix.lower() not in (".ts", ".npz"):
         raise ValueError(f"--task {task} needs --label COLUMN: what to predict.")
@@ -98,6 +114,33 @@ def predict_file(*, run: pathlib.Path, data: pathlib.Path, out: pathlib.Path = p
     return f"{len(series)} series: {out}"
 
 
+def is_law(run: pathlib.Path) -> bool:
+    """Whether a folder holds a law of series, to draw from."""
+    note = pathlib.Path(run) / "fit.json"
+    return note.is_file() and json.loads(note.read_text()).get("task") == "generate"
+
+
+def sample_file(*, run: pathlib.Path, n: int = 1000, out: pathlib.Path = pathlib.Path("samples.npz"), seed: int = 0,
+                condition: str | None = None, guidance: float = 1.0) -> str:  # fmt: skip
+    """Draw series from the law in a run folder, to a table in long form or an .npz; returns what to tell the user."""
+    if condition is not None or guidance != 1:
+        raise ValueError("A law of series takes no --condition and no --guidance.")
+    if n < 1:
+        raise ValueError(f"-n {n} must be at least 1.")
+    command = json.loads((pathlib.Path(run) / "fit.json").read_text())
+    made = SeriesGenerator.load(pathlib.Path(run) / "model")
+    values, id = made.sample(n, seed=seed), command["reading"].get("id", "id")
+    time = command["reading"].get("time", "time")
+    if pathlib.Path(out).suffix.lower() == ".npz":
+        write_predictions(out, {time: np.broadcast_to(made.times_, values.shape[:2]), "values": values}, id=id)
+    else:
+        rows = np.repeat(np.arange(n), values.shape[1]).tolist()
+        columns = {time: np.tile(made.times_, n)}
+        columns |= {name: values[:, :, i].ravel() for i, name in enumerate(made.channels_)}
+        write_predictions(out, columns, ids=rows, id=id)
+    return f"{n} series of {values.shape[1]} rows, {len(made.channels_)} channels: {out}"
+
+
 def _read(path: pathlib.Path, options: dict[str, Any], drop: str | None = None) -> IrregularSeries:
     options = {k: v for k, v in options.items() if v is not None}
     if drop is not None and pathlib.Path(path).suffix.lower() in (".csv", ".tsv", ".parquet"):
@@ -128,6 +171,10 @@ def _estimator(task: str, model: str, series: IrregularSeries, steps: int | None
         "epochs": epochs, "batch_size": BATCH, "seed": seed, "learning_rate": 3e-3, "validation_fraction": hold_out,
         "run": out / "training",
     }  # fmt: skip
+    if task == "generate":
+        law, objective = LAWS[model]
+        steps = DEFAULT_STEPS if steps is None else steps
+        return SeriesGenerator(law, objective=objective, steps=steps, seed=seed, run=out / "training")
     if task != "forecast":
         return TASKS[task](MODELS[model], **shared)
     longest = int(np.max(series.lengths))
@@ -141,8 +188,17 @@ def _summary(estimator: Any, task: str, series: IrregularSeries, data: pathlib.P
     return (
         f"{task}: {len(series)} series, {len(series.channels)} channels ({', '.join(series.channels[:6])}"
         f"{', …' if len(series.channels) > 6 else ''}).{held}\nModel: {out / 'model'}\n"
-        f"Next: cadlag predict {out} NEW{pathlib.Path(data).suffix}"
+        f"Next: {_next(estimator, task, data, out)}"
     )
+
+
+def _next(estimator: Any, task: str, data: pathlib.Path, out: pathlib.Path) -> str:
+    if task != "generate":
+        return f"cadlag predict {out} NEW{pathlib.Path(data).suffix}"
+    drawing = f"cadlag sample {out} -n 100 -o new.csv"
+    if not isinstance(estimator.model_, AbstractLatentLaw):
+        return drawing
+    return f"{drawing}, or to fill gaps: cadlag predict {out} GAPS{pathlib.Path(data).suffix}"
 
 
 def _predictions(estimator: Any, task: str, series: IrregularSeries) -> tuple[list, dict[str, np.ndarray]]:
@@ -154,7 +210,10 @@ def _predictions(estimator: Any, task: str, series: IrregularSeries) -> tuple[li
         return ids, predicted | {f"p_{c}": shares[:, i] for i, c in enumerate(estimator.classes_)}
     if task == "regress":
         return ids, {"predicted": np.squeeze(estimator.predict(series))}
-    if task == "forecast":
+    if task == "generate":
+        values, times = estimator.impute(series), np.asarray(series.times)
+        valid = np.arange(times.shape[1])[None] < np.asarray(series.lengths)[:, None]
+    elif task == "forecast":
         values, times = estimator.forecast(series), future_times(series, estimator.horizon)
         valid = np.ones(times.shape, bool)
     else:

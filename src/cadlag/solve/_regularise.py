@@ -13,7 +13,7 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from cadlag.solve._adjoint import AbstractAdjoint, Backsolve, Reversible
+from cadlag.solve._adjoint import AbstractAdjoint, Backsolve, Interpolated, Reversible
 from cadlag.solve._checks import check_times
 from cadlag.solve._drivers import make_drivers
 from cadlag.solve._local_penalty import LocalPenalty, local_stepper, local_values
@@ -136,7 +136,7 @@ def _check(
     for one in (*on_steps, *([] if local is None else [local])):
         if callable(one.weight):
             one.weigh(jnp.zeros(()))  # says what to do
-    if on_steps and isinstance(adjoint, Backsolve | Reversible):
+    if on_steps and isinstance(adjoint, Backsolve | Interpolated | Reversible):
         name = type(adjoint).__name__
         raise ValueError(
             f"{name}() differentiates the solution, not the steps that led to it, so {type(on_steps[0]).__name__} "
