@@ -272,6 +272,25 @@ def curvature(task: str, title: str, required: float | None) -> Race:
     return Race(task, title, rows)
 
 
+SERIES = tuple(
+    Race(
+        f"series-{model}",
+        f"{title}: one training step, 32 series of 100 rows and 6 channels",
+        (
+            Row("cadlag", "cadlag_series", variants=({"model": model},)),
+            Row("cadlag, 20 steps in one loop", "cadlag_series", variants=({"model": model, "loop": 20},)),
+            Row(peer, "torch_series", True, threads(*({"model": model, **v} for v in variants)), required=required,
+                goal=goal),
+        ),
+    )
+    for model, title, peer, variants, required, goal in (
+        ("cde", "Neural CDE, state 32, Euler", "torchcde", ({}, {"adjoint": True}), 1.0, 5.0),
+        ("ode", "Latent ODE, state 8, two evaluations a row", "torchdiffeq", ({}, {"adjoint": True}), 1.0, None),
+        ("sde", "Latent SDE, state 8, Euler", "torchsde", ({}, {"interval": True}), 2.9, 3.5),
+        ("gan", "SDE-GAN, state 8, critic and generator", "torchsde and torchcde", ({},), 2.9, 3.5),
+    )
+)  # fmt: skip
+
 TABLES = {
     "curvature": (
         curvature("mlp", "Spectral density of the Hessian of an MLP with 994,570 parameters, 512 examples", 1.0),
@@ -291,6 +310,7 @@ TABLES = {
         simulation("ns", "Navier-Stokes, decaying: 4 states of 64 x 64, nu = 1e-3, 100 steps of 0.01"),
     ),
     "sde": (NEURAL_SDE, TRAINING_STEP),
+    "series": SERIES,
     "networks": (
         SCORE_MLP,
         unet_training("8x8", 32),

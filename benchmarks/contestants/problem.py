@@ -8,6 +8,9 @@ BATCH, STATE, WIDTH, STEPS = 64, 16, 64, 100
 SERIES, LENGTH, CHANNELS, HIDDEN, LAYERS, CLASSES = 32, 100, 7, 32, 2, 4
 """Race 2: one training step of LNSDE. CHANNELS counts time, as the released code does."""
 
+LAWS = {"state": 8, "width": 32, "hidden": 32, "noise": 3}
+"""Laws of series: the state, networks' width, the encoder's state, Brownian motions of the generator."""
+
 IMAGES = {"8x8": (1, 8), "32x32": (3, 32)}
 """Networks: channels and size of the images."""
 UNET_WIDTH, MULTIPLIERS, BLOCKS = 32, (1, 2, 2), 2

@@ -5,6 +5,7 @@ posterior, which fills gaps and forecasts: rows without observations are rows to
 """
 
 import abc
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -76,7 +77,8 @@ class GaussianReadout(eqx.Module):
         if not noise > 0:
             raise ValueError(f"noise={noise} of a GaussianReadout must be positive.")
         self.affine = eqx.nn.Linear(hidden_size, channels, key=key)
-        self.log_noise = jnp.full(channels, jnp.log(0.99 * noise))
+        # Of the weights' own dtype: a weak one would compile the first step twice.
+        self.log_noise = jnp.full(channels, math.log(0.99 * noise), self.affine.weight.dtype)
         self.least, self.learn_noise = 0.01 * noise, learn_noise
 
     @property
