@@ -17,7 +17,7 @@ from cadlag.equations._variation import GROWTH, KINDS, Tree, draws_of, first_lea
 
 
 class Evolution(eqx.Module):
-    """Settings of the search.
+    """Settings of the search, e.g. `Evolution(max_size=9, islands=4)` for a quick look.
 
     **Arguments:**
 

@@ -23,7 +23,8 @@ from cadlag.equations._operators import ARITHMETIC, Operator
 class Front(eqx.Module):
     """Expressions of growing size and falling loss (weighted mean square error), shape (expressions,).
 
-    `floor` is the loss below which a difference is rounding. Printed, it is a table.
+    `floor` is the loss below which a difference is rounding. Example: `print(front)` shows a table, `front.pick()` is
+    the formula to believe and `front.expressions[-1]` the most exact one.
     """
 
     expressions: tuple[Expression, ...]
