@@ -30,6 +30,7 @@ from cadlag.equations._constants import Data, tune
 from cadlag.equations._expression import to_expression
 from cadlag.equations._variation import KINDS, Tree, draws_of, first_leaf, grown, vary
 from cadlag.solve import solve
+from cadlag.train import load, save
 
 WORDS = Vocabulary(2, (*ARITHMETIC, NEGATE, SIN, SQUARE))
 LENGTH, COUNT = 11, 400
@@ -160,6 +161,16 @@ def test_constants_are_leaves_that_learn_and_processes_that_run():
     assert float(slope.constants[0]) == pytest.approx(np.exp(-2.0), rel=1e-6)
     single = decay(jnp.ones((1, 3), jnp.float32))
     assert (single.dtype, single.shape) == (jnp.float32, (3,))
+
+
+def test_saves_and_loads(tmp_path):
+    every = expression(
+        ADD, SUBTRACT, 0, NEGATE, None, MULTIPLY, SIN, 1, DIVIDE, COS, 0, SQUARE, EXP, LOG, 1, constants=[1.5]
+    )
+    save(tmp_path / "law", expression_ode(every, every))
+    again = load(tmp_path / "law").field.components[0]
+    assert str(again) == str(every)
+    np.testing.assert_array_equal(again(jnp.asarray(POINTS)), every(jnp.asarray(POINTS)))
 
 
 def test_tuned_constants_of_a_linear_formula_are_least_squares():

@@ -141,8 +141,11 @@ def _times_line(levels: Levels, step: Array) -> Levels:
 
 def _product(a: Levels, b: Levels) -> Levels:
     """The product of two series without constant terms: level k is the sum of a_i ⊗ b_{k-i}."""
-    zero = jnp.zeros_like(a[0])
-    return (zero, *(sum(_outer(a[i - 1], b[k - i - 1]) for i in range(1, k)) for k in range(2, len(a) + 1)))
+    out = [jnp.zeros_like(a[0])]
+    for k in range(2, len(a) + 1):
+        parts = [_outer(a[i - 1], b[k - i - 1]) for i in range(1, k)]
+        out.append(sum(parts[1:], parts[0]))
+    return tuple(out)
 
 
 def _log(levels: Levels) -> Levels:
