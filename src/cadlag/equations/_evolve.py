@@ -102,6 +102,7 @@ class Islands(eqx.Module):
     best_losses: Float[Array, " sizes"]
 
 
+@eqx.filter_jit
 def settle(settings: Evolution, vocabulary: Vocabulary, data: Data, draws: Float[Array, "..."]) -> Islands:
     """Islands of small random expressions."""
 
