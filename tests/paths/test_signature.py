@@ -88,7 +88,7 @@ def test_speed_does_not_matter():
     """More points on the same lines, unevenly, are the same path."""
     points = walk(4, 5, 3)
     share = np.array([[0.0], [0.1], [0.7]])
-    finer = np.concatenate([(1 - share) * a + share * b for a, b in zip(points[:-1], points[1:], strict=True)])
+    finer = np.concatenate([(1 - share) * a + share * b for a, b in itertools.pairwise(points)])
     finer = np.concatenate([finer, points[-1:]])
     np.testing.assert_allclose(sign(finer, 3), sign(points, 3), rtol=1e-11, atol=1e-12)
 
