@@ -21,6 +21,7 @@ from cadlag.equations import (
     SQUARE,
     SUBTRACT,
     Expression,
+    ExpressionEquation,
     Operator,
     Vocabulary,
     evaluate_tokens,
@@ -29,7 +30,9 @@ from cadlag.equations import (
 from cadlag.equations._constants import Data, tune
 from cadlag.equations._expression import to_expression
 from cadlag.equations._variation import KINDS, Tree, draws_of, first_leaf, grown, vary
+from cadlag.fields import CallableField
 from cadlag.solve import solve
+from cadlag.train import load, save
 
 WORDS = Vocabulary(2, (*ARITHMETIC, NEGATE, SIN, SQUARE))
 LENGTH, COUNT = 11, 400
@@ -160,6 +163,36 @@ def test_constants_are_leaves_that_learn_and_processes_that_run():
     assert float(slope.constants[0]) == pytest.approx(np.exp(-2.0), rel=1e-6)
     single = decay(jnp.ones((1, 3), jnp.float32))
     assert (single.dtype, single.shape) == (jnp.float32, (3,))
+
+
+def test_an_equation_vanishes_on_its_solution_and_not_elsewhere():
+    """q' = p, p' = -q from (1, 0): (cos t, -sin t); and alone y' = 2 - y."""
+    swing = ExpressionEquation(expression(1), expression(NEGATE, 0), start=(1.0, 0.0), time=(0.0, 3.0))
+    decay = ExpressionEquation(expression(SUBTRACT, None, 0, constants=[2.0]), start=(0.5,), time=(0.0, 1.0))
+    cases = (
+        (swing, lambda t: jnp.stack([jnp.cos(t), -jnp.sin(t)]), lambda t: jnp.stack([jnp.cos(t), jnp.sin(t)])),
+        (decay, lambda t: 2 - 1.5 * jnp.exp(-t), lambda t: jnp.exp(-t)),
+    )
+    for equation, solution, other in cases:
+        at = jnp.linspace(0.1, 0.9, 5)[:, None]
+        for f, vanishes in ((solution, True), (other, False)):
+            u = CallableField(domain=equation.domain, f=lambda p, f=f: f(p[0]))
+            left = jax.vmap(equation.residual(u))(at)
+            assert bool(jnp.all(jnp.abs(left) < 1e-12)) is vanishes
+        np.testing.assert_array_equal(equation.conditions()[0].residual(
+            CallableField(domain=equation.domain, f=lambda p, f=solution: f(p[0])))(jnp.zeros(1)), 0)  # fmt: skip
+    with pytest.raises(ValueError, match=r"start has shape \(2,\); 1 expressions want \(1,\)"):
+        ExpressionEquation(expression(0), start=(1.0, 2.0), time=(0.0, 1.0))
+
+
+def test_saves_and_loads(tmp_path):
+    every = expression(
+        ADD, SUBTRACT, 0, NEGATE, None, MULTIPLY, SIN, 1, DIVIDE, COS, 0, SQUARE, EXP, LOG, 1, constants=[1.5]
+    )
+    save(tmp_path / "law", expression_ode(every, every))
+    again = load(tmp_path / "law").field.components[0]
+    assert str(again) == str(every)
+    np.testing.assert_array_equal(again(jnp.asarray(POINTS)), every(jnp.asarray(POINTS)))
 
 
 def test_tuned_constants_of_a_linear_formula_are_least_squares():

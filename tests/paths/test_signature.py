@@ -84,6 +84,15 @@ def test_there_and_back_is_nothing_and_a_line_has_one_level():
     np.testing.assert_allclose(logarithm[3:], 0, atol=1e-13)
 
 
+def test_speed_does_not_matter():
+    """More points on the same lines, unevenly, are the same path."""
+    points = walk(4, 5, 3)
+    share = np.array([[0.0], [0.1], [0.7]])
+    finer = np.concatenate([(1 - share) * a + share * b for a, b in itertools.pairwise(points)])
+    finer = np.concatenate([finer, points[-1:]])
+    np.testing.assert_allclose(sign(finer, 3), sign(points, 3), rtol=1e-11, atol=1e-12)
+
+
 def test_the_area_of_a_circle_and_its_sign_backwards():
     angles = np.linspace(0, 2 * np.pi, 401)
     circle = np.stack([np.cos(angles), np.sin(angles)], 1)

@@ -36,6 +36,7 @@ from cadlag.equations._expression import ExpressionField as ExpressionField
 from cadlag.equations._expression import Vocabulary as Vocabulary
 from cadlag.equations._expression import evaluate_tokens as evaluate_tokens
 from cadlag.equations._expression import expression_ode as expression_ode
+from cadlag.equations._expression_equation import ExpressionEquation as ExpressionEquation
 from cadlag.equations._heat import Heat as Heat
 from cadlag.equations._kdv import KortewegDeVries as KortewegDeVries
 from cadlag.equations._klein_gordon import KleinGordon as KleinGordon

@@ -17,7 +17,7 @@ from cadlag.equations._variation import GROWTH, KINDS, Tree, draws_of, first_lea
 
 
 class Evolution(eqx.Module):
-    """Settings of the search.
+    """Settings of the search, e.g. `Evolution(max_size=9, islands=4)` for a quick look.
 
     **Arguments:**
 
@@ -102,6 +102,7 @@ class Islands(eqx.Module):
     best_losses: Float[Array, " sizes"]
 
 
+@eqx.filter_jit
 def settle(settings: Evolution, vocabulary: Vocabulary, data: Data, draws: Float[Array, "..."]) -> Islands:
     """Islands of small random expressions."""
 

@@ -22,7 +22,10 @@ PAD, CONSTANT, FIRST_VARIABLE = 0, 1, 2
 
 
 class Vocabulary(eqx.Module):
-    """Numbers for tokens: 0 padding, 1 a constant, then the variables, then the operators."""
+    """Numbers for tokens: 0 padding, 1 a constant, then the variables, then the operators.
+
+    Example: in `Vocabulary(2, ARITHMETIC)` the tokens 2 and 3 are x0 and x1, 4 to 7 are + - * /.
+    """
 
     variables: int = eqx.field(static=True)
     operators: tuple[Operator, ...] = eqx.field(static=True)
@@ -105,7 +108,10 @@ class Expression(eqx.Module):
 
 
 class ExpressionField(eqx.Module):
-    """The vector field whose components are expressions of the state."""
+    """The vector field whose components are expressions of the state; `expression_ode` makes a process of it.
+
+    Example: `ExpressionField((first, second))(0.0, y, None)` has shape (2,).
+    """
 
     components: tuple[Expression, ...]
 
@@ -151,6 +157,8 @@ def evaluate_tokens(
     vocabulary: Vocabulary,
 ) -> Float[Array, " points"]:
     """Values of one expression, padded behind with 0, at all points; `jax.vmap` makes a population.
+
+    Example: the tokens (7, 3, 4, 3, 1) of `Vocabulary(2, ARITHMETIC)` with a 1 as fifth constant are x1 / (x1 + 1).
 
     `constants` has a number at the position of each constant; what stands elsewhere is not read. Differentiate by
     forward mode: an operator not chosen may have no finite derivative, and only there it does no harm.

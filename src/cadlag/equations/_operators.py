@@ -29,11 +29,32 @@ class Operator(eqx.Module):
             raise ValueError(f"Operator {self.name!r} has arity {self.arity}; expected 1 or 2.")
 
 
-ADD = Operator("+", 2, jnp.add, 1)
-SUBTRACT = Operator("-", 2, jnp.subtract, 1)
-MULTIPLY = Operator("*", 2, jnp.multiply, 2)
-DIVIDE = Operator("/", 2, jnp.divide, 2)
-NEGATE = Operator("-", 1, jnp.negative, 2)
+def _add(a: Array, b: Array) -> Array:
+    return a + b
+
+
+def _subtract(a: Array, b: Array) -> Array:
+    return a - b
+
+
+def _multiply(a: Array, b: Array) -> Array:
+    return a * b
+
+
+def _divide(a: Array, b: Array) -> Array:
+    return a / b
+
+
+def _negate(a: Array) -> Array:
+    return -a
+
+
+# Functions with names of their own, so that expressions can be saved.
+ADD = Operator("+", 2, _add, 1)
+SUBTRACT = Operator("-", 2, _subtract, 1)
+MULTIPLY = Operator("*", 2, _multiply, 2)
+DIVIDE = Operator("/", 2, _divide, 2)
+NEGATE = Operator("-", 1, _negate, 2)
 SIN = Operator("sin", 1, jnp.sin)
 COS = Operator("cos", 1, jnp.cos)
 EXP = Operator("exp", 1, jnp.exp)

@@ -23,7 +23,8 @@ from cadlag.equations._operators import ARITHMETIC, Operator
 class Front(eqx.Module):
     """Expressions of growing size and falling loss (weighted mean square error), shape (expressions,).
 
-    `floor` is the loss below which a difference is rounding. Printed, it is a table.
+    `floor` is the loss below which a difference is rounding. Example: `print(front)` shows a table, `front.pick()` is
+    the formula to believe and `front.expressions[-1]` the most exact one.
     """
 
     expressions: tuple[Expression, ...]
@@ -93,7 +94,7 @@ def symbolic_regression(
     if rounds < 1 or patience < 1:
         raise ValueError(f"rounds={rounds} and patience={patience} must be at least 1.")
     draw = lambda i, shape: jr.uniform(jr.fold_in(key, i), shape, data.y.dtype)  # noqa: E731
-    state = eqx.filter_jit(settle)(settings, vocabulary, data, draw(0, settings.settle_shape()))
+    state = settle(settings, vocabulary, data, draw(0, settings.settle_shape()))
     floor = _floor(data)
     seen, still = np.zeros(0), 0
     for i in range(rounds):
@@ -128,6 +129,8 @@ def _prepare(
     weights = jnp.ones_like(y) if weights is None else jnp.asarray(weights, y.dtype)
     if weights.shape != y.shape or not bool(jnp.all(weights >= 0)) or not bool(jnp.any(weights > 0)):
         raise ValueError(f"weights has shape {weights.shape}; expected {y.shape}, none negative and some positive.")
+    # A point of no weight must not spoil a formula that has no value there.
+    x, y, weights = x[weights > 0], y[weights > 0], weights[weights > 0]
     weights = weights / jnp.mean(weights)
     variance = jnp.mean(weights * (y - jnp.mean(weights * y)) ** 2)
     # A constant y has only its own size to be measured against.

@@ -116,6 +116,8 @@ def jacobian_penalty(
 
     Added to the loss with a weight of 0.1 to 1 it keeps the iterations few in training (Bai, Koltun and Kolter,
     Stabilizing equilibrium models by Jacobian regularization, ICML 2021). Hand it `z*` as the layer returned it.
+
+    Example: `loss + 0.5 * jacobian_penalty(layer.cell, layer(x), x, key=key)`.
     """
     _, pull = jax.vjp(lambda state: cell(state, x), z)
     rows = jax.vmap(lambda e: pull(e)[0])(rademacher_probes(z, probes, key=key))

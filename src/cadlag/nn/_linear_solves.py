@@ -49,6 +49,8 @@ class FixedPointSolve(lx.AbstractLinearSolver):
 
     Converges where J, the Jacobian of f, has spectral radius below one, as fast as the undamped iteration. Where it
     does not within `max_steps`, the named result is `max_steps_reached`.
+
+    Example: `Equilibrium(cell, 64, linear_solver=FixedPointSolve(rtol=1e-3))`.
     """
 
     rtol: float = 1e-5

@@ -64,7 +64,10 @@ def logsignature(points: ArrayLike, depth: int, *, basis: LieBasis = LieBasis.wo
 
 
 def concatenate_signatures(first: ArrayLike, second: ArrayLike, channels: int, depth: int) -> Float[Array, " size"]:
-    """The signature of one path followed by another: Chen's product of theirs, which is associative."""
+    """The signature of one path followed by another: Chen's product of theirs, which is associative.
+
+    Example: `jax.lax.associative_scan` with it gives the signatures of all prefixes of a path from those of its pieces.
+    """
     a, b = _split(first, channels, depth), _split(second, channels, depth)
     product = tuple(x + y + z for x, y, z in zip(a, b, _product(a, b), strict=True))
     return jnp.concatenate([level.reshape(-1) for level in product])
@@ -81,6 +84,8 @@ def logsignature_path(
     **Returns:** a path of `logsignature_size(channels, depth)` channels, with knots at the ends of the windows. A
     controlled equation driven by it is the log-ODE: dy/dt = F(y) LogSig / width on each window. **Look-ahead:** the
     end of the window.
+
+    Example: `solve(CDE(field), y0, path.times, driver=path)` with `path = logsignature_path(times, values, 32, 2)`.
     """
     times, values = jnp.asarray(times), jnp.asarray(values)
     if times.ndim != 1 or values.ndim != 2 or times.shape[0] != values.shape[0] or times.shape[0] < 2:
@@ -136,8 +141,11 @@ def _times_line(levels: Levels, step: Array) -> Levels:
 
 def _product(a: Levels, b: Levels) -> Levels:
     """The product of two series without constant terms: level k is the sum of a_i ⊗ b_{k-i}."""
-    zero = jnp.zeros_like(a[0])
-    return (zero, *(sum(_outer(a[i - 1], b[k - i - 1]) for i in range(1, k)) for k in range(2, len(a) + 1)))
+    out = [jnp.zeros_like(a[0])]
+    for k in range(2, len(a) + 1):
+        parts = [_outer(a[i - 1], b[k - i - 1]) for i in range(1, k)]
+        out.append(sum(parts[1:], parts[0]))
+    return tuple(out)
 
 
 def _log(levels: Levels) -> Levels:

@@ -13,7 +13,10 @@ Word = tuple[int, ...]
 
 
 def signature_size(channels: int, depth: int) -> int:
-    """Numbers in a signature of levels 1 to `depth`: the sum of channels^k."""
+    """Numbers in a signature of levels 1 to `depth`: the sum of channels^k.
+
+    Example: `signature_size(3, 2)` is 3 + 9 = 12.
+    """
     check_sizes(channels, depth)
     return sum(channels**k for k in range(1, depth + 1))
 
@@ -34,6 +37,7 @@ def lyndon_words(channels: int, depth: int) -> tuple[Word, ...]:
     """Lyndon words of up to `depth` letters out of `channels`, by length and within a length in lexical order.
 
     By Duval's algorithm: repeat the word to the full length, drop trailing last letters, raise the last one left.
+    Example: `lyndon_words(2, 3)` is `((0,), (1,), (0, 1), (0, 0, 1), (0, 1, 1))`.
     """
     check_sizes(channels, depth)
     found, word = [], [-1]
@@ -47,7 +51,10 @@ def lyndon_words(channels: int, depth: int) -> tuple[Word, ...]:
 
 
 def standard_factorisation(word: Word) -> tuple[Word, Word]:
-    """The standard factorisation of a Lyndon word of two letters or more."""
+    """The standard factorisation of a Lyndon word of two letters or more.
+
+    Example: `standard_factorisation((0, 0, 1))` is `((0,), (0, 1))`, so its bracket is [0, [0, 1]].
+    """
     cut = min(range(1, len(word)), key=lambda i: word[i:])
     return word[:cut], word[cut:]
 

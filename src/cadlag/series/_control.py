@@ -35,7 +35,7 @@ class HermiteControl(AbstractControl):
 
 
 class LinearControl(AbstractControl):
-    """Straight lines: sees the next observation only."""
+    """Straight lines: sees the next observation only. Example: `partial(NeuralCDE, control=LinearControl())`."""
 
     def __call__(self, series: IrregularSeries) -> tuple[AbstractPath, Float[Array, " time"]]:
         """The path, and its parameter at the series' rows, which is time."""

@@ -111,8 +111,8 @@ class Interpolated(AbstractAdjoint):
 
     For ODEs, on fixed steps by the stepper that went forwards (error of its order, of the fourth at most), and on
     `AdaptiveSteps` by any Diffrax solver, stiff ones too (error of the tolerance). Memory: O(steps) states, no
-    activations. Parameters must be in the process or in `args`, not closed over by a function; output times get no
-    gradient (an error says so).
+    activations; on adaptive steps room for `max_steps` of them is taken, so set that no higher than needed. Parameters
+    must be in the process or in `args`, not closed over by a function; output times get no gradient (an error says so).
 
     Example: `solve(ODE(field), y0, ts, steps=AdaptiveSteps(rtol=1e-6), adjoint=Interpolated())`.
     """

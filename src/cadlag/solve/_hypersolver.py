@@ -95,6 +95,8 @@ def hypersolver_residuals(
     tolerance than the step that is to be corrected; `base` and `order` as for `Hypersolver`.
 
     **Returns:** `(t, y, f, residual)` with n rows each: where a step starts, the drift there, and the target of g.
+
+    Example: see `Hypersolver`; for many trajectories `jax.vmap` it and flatten the first two axes.
     """
     base = _one_step_method(base, order)
     if process.noise is not NoiseKind.none:

@@ -22,7 +22,10 @@ from cadlag.solve._process import CDE, AbstractProcess
 
 
 class LieBrackets(eqx.Module):
-    """The fields of a controlled equation and their Lie brackets, one column for each Lyndon word."""
+    """The fields of a controlled equation and their Lie brackets, one column for each Lyndon word; `log_ode` makes it.
+
+    Example: `LieBrackets(field, lyndon_words(2, 2))(t, y, None)` has the columns V_0, V_1 and [V_0, V_1] at y.
+    """
 
     field: Callable
     words: tuple[tuple[int, ...], ...] = eqx.field(static=True)
