@@ -108,7 +108,7 @@ def solve_watched(
     tolerance = stats if isinstance(stats, Tolerance) else (Tolerance() if stats else None)
     if stepper is None and through_diffrax and random:
         process = default_form(process)
-    stepper = _choose_stepper(process, stepper, through_diffrax, adjoint, random)
+    stepper = _choose_stepper(process, stepper, through_diffrax, adjoint, random, adaptive)
     if isinstance(stepper, AbstractStepper):
         tolerance = watcher.tolerance(tolerance)
         check_stepper(process, stepper, adjoint, between, random, tolerance, through_diffrax)
@@ -160,7 +160,7 @@ def fixed_grid(ts: Array, steps: Any) -> tuple[Array, int | None]:
 
 
 def _choose_stepper(
-    process: AbstractProcess, stepper: Any, through_diffrax: bool, adjoint: Any, random: list[NoiseKind]
+    process: AbstractProcess, stepper: Any, through_diffrax: bool, adjoint: Any, random: list[NoiseKind], adaptive: bool
 ) -> Any:
     if isinstance(stepper, AbstractStepper):
         return stepper
@@ -168,7 +168,7 @@ def _choose_stepper(
         if isinstance(adjoint, Backsolve) and random:
             return diffrax.Heun()
         if through_diffrax:
-            return default_solver(process, bool(random))
+            return default_solver(process, bool(random), adaptive)
         if isinstance(adjoint, Reversible):
             return ReversibleHeun()
         return EulerMaruyama() if random and process.calculus is Calculus.ito else Heun()
