@@ -21,6 +21,7 @@ from cadlag.solve import (
     LocalPenalty,
     Mean,
     Milstein,
+    NoiseKind,
     Reversible,
     StiffnessPenalty,
     Sum,
@@ -176,6 +177,17 @@ def test_adaptive_sde_along_the_same_noise():
     plain = jax.jit(lambda y: solve(GBM, y, UNIT, key=KEY, steps=steps).ys)(Y)
     np.testing.assert_allclose(solution.ys, plain, rtol=1e-12)
     assert 0 < float(value) <= 1
+
+
+def test_additive_noise_on_adaptive_steps():
+    """ShARK, the default on fixed steps, tells no error; the mean of y' = -y with noise 0.2 along the way."""
+    additive = SDE(lambda t, y, a: -y, lambda t, y, a: 0.2 + 0 * y, NoiseKind.additive)
+    steps = AdaptiveSteps(rtol=1e-2, atol=1e-2, dt0=0.1, dt_min=1e-3, max_steps=256)
+    run = jax.jit(jax.vmap(lambda k: regularised_solve(additive, Y, UNIT, key=k, steps=steps, penalty=ErrorPenalty())))
+    solutions, values = run(jax.random.split(KEY, 256))
+    # Standard deviation of one path 0.2 sqrt((1 - e^-2) / 2) = 0.13; four of its mean.
+    np.testing.assert_allclose(jnp.mean(solutions.ys[:, -1], axis=0), Y * np.exp(-1), atol=0.033)
+    assert np.all(np.asarray(values) > 0)
 
 
 def test_milstein_on_fixed_steps_by_hand():

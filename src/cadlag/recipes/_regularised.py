@@ -39,7 +39,8 @@ def settings(preset: Preset) -> dict[str, Any]:
         "steer": 0.5,
         "hold_out": False,
         "weights": {arm: list(pair) for arm, pair in WEIGHTS.items()},
-        "sde": {"paths": 32, "steps": 20 if preset is Preset.SMOKE else 300, "tolerance": 0.03, "weight": 10.0},
+        "sde": {"paths": 32, "steps": 300, "tolerance": 0.03, "weight": 10.0},
+        "langevin": {"steps": 300, "tolerance": 3e-3, "weight": 10.0},
         **SIZES[preset],
     }
 

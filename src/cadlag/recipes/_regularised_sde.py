@@ -95,6 +95,7 @@ def spiral(arm: str, settings: dict[str, Any], seed: int) -> dict[str, Any]:
     def look(keys: Any) -> Any:
         run = lambda k: solve(after, jnp.asarray(START), TIMES, key=k, steps=steps, stats=True)  # noqa: E731
         found = jax.vmap(run)(keys)
+        assert found.stats is not None
         return distance(found.ys), jnp.mean(found.stats.evaluations.astype(mean.dtype))
 
     at_end, nfe = look(jr.split(jr.key(seed + 10_000), 512))

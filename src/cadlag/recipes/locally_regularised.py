@@ -56,7 +56,7 @@ class LocallyRegularisedRecipe(AbstractRecipe):
 
         settings = self.settings(preset)
         if arm.name.startswith("langevin-"):
-            return sde.langevin(arm.name, settings["sde"], seed)
+            return sde.langevin(arm.name, settings["langevin"], seed)
         return studies.digits(arm.name, settings, seed)
 
     def judge(self, figures: Figures) -> list[Claim]:

@@ -109,7 +109,7 @@ def solve_watched(
     tolerance = stats if isinstance(stats, Tolerance) else (Tolerance() if stats else None)
     if stepper is None and through_diffrax and random:
         process = default_form(process)
-    stepper = _choose_stepper(process, stepper, through_diffrax, adjoint, random)
+    stepper = _choose_stepper(process, stepper, through_diffrax, adjoint, random, adaptive)
     if isinstance(adjoint, Interpolated):
         check_interpolated(process, stepper, steps, event)
     if isinstance(stepper, AbstractStepper):
@@ -163,7 +163,7 @@ def fixed_grid(ts: Array, steps: Any) -> tuple[Array, int | None]:
 
 
 def _choose_stepper(
-    process: AbstractProcess, stepper: Any, through_diffrax: bool, adjoint: Any, random: list[NoiseKind]
+    process: AbstractProcess, stepper: Any, through_diffrax: bool, adjoint: Any, random: list[NoiseKind], adaptive: bool
 ) -> Any:
     if isinstance(stepper, AbstractStepper):
         return stepper
@@ -171,7 +171,7 @@ def _choose_stepper(
         if isinstance(adjoint, Backsolve) and random:
             return diffrax.Heun()
         if through_diffrax:
-            return default_solver(process, bool(random))
+            return default_solver(process, bool(random), adaptive)
         if isinstance(adjoint, Reversible):
             return ReversibleHeun()
         return EulerMaruyama() if random and process.calculus is Calculus.ito else Heun()

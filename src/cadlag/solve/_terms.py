@@ -101,12 +101,15 @@ def _levy_area(solver: Any) -> Any:
     raise ValueError(f"{type(solver).__name__} needs {wanted.__name__}, which no Brownian path here can give.")
 
 
-def default_solver(process: AbstractProcess, random: bool) -> Any:
-    """Tsit5 without randomness; ShARK for additive noise; SPaRK, on the Stratonovich form, for the rest."""
+def default_solver(process: AbstractProcess, random: bool, adaptive: bool) -> Any:
+    """Tsit5 without randomness; ShARK for additive noise on fixed steps, which tells no error; SPaRK for the rest.
+
+    SPaRK takes the Stratonovich form, which for additive noise is Itô's.
+    """
     if not random:
         return diffrax.Tsit5()
     additive = process.noise is NoiseKind.additive
-    return diffrax.ShARK() if additive else diffrax.SPaRK()
+    return diffrax.ShARK() if additive and not adaptive else diffrax.SPaRK()
 
 
 def default_form(process: AbstractProcess) -> AbstractProcess:
