@@ -66,8 +66,11 @@ def test_the_clock_counts_neither_the_first_block_nor_pauses(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("name", "arm"), [("global", "plain"), ("global", "steer"), ("global", "error"), ("global", "stiffness"),
-                      ("local", "local-unbiased"), ("local", "local-biased")]
+    ("name", "arm"), [
+        ("global", "error"), ("local", "local-biased"),
+        *(pytest.param(*pair, marks=pytest.mark.slow) for pair in (
+            ("global", "plain"), ("global", "steer"), ("global", "stiffness"), ("local", "local-unbiased"))),
+    ]
 )  # fmt: skip
 def test_the_smallest_run_of_an_arm(name, arm, tmp_path):
     recipe = RECIPES[name]()

@@ -110,6 +110,7 @@ def test_a_strong_local_penalty_makes_its_step_more_accurate():
     assert ours[-5:].mean() < 0.5 * ours[:5].mean()
 
 
+@pytest.mark.slow
 def test_both_directions_of_an_interpolator_are_regularised():
     fitted = SeriesInterpolator(partial(NeuralODE, hidden_size=4), regularise=LOCAL, **(FAST | {"epochs": 1})).fit(
         data()

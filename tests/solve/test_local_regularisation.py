@@ -133,6 +133,7 @@ def test_outputs_are_those_of_a_solve(name, how):
     assert r > 0
 
 
+@pytest.mark.slow
 def test_noise_is_that_of_a_solve():
     steps = AdaptiveSteps(rtol=1e-2, atol=1e-2, dt0=0.1, dt_min=1e-3, max_steps=256)
     run = lambda k: regularised_solve(GBM, Y, UNIT, penalty=LocalPenalty(), key=k, steps=steps)
@@ -228,6 +229,7 @@ def test_a_controlled_equation_steps_along_its_path():
         assert regularised_solve(steered, Y, [0.0, 1.0], driver=path, steps=8, penalty=penalty, key=KEY)[1] > 0
 
 
+@pytest.mark.slow
 def test_backwards_in_time_it_is_the_mirrored_equation():
     for sampling, width in SAMPLINGS.values():
         penalty = LocalPenalty(sampling=sampling, width=width)

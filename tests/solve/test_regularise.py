@@ -213,6 +213,7 @@ def test_a_controlled_equation_and_time_backwards():
     np.testing.assert_allclose(run(ends[::-1], 2.0), run(ends, -2.0), rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_each_path_of_a_batch_has_its_own_and_precision_stays():
     run = lambda y: regularised_solve(CURVED, y, UNIT, args=-3.0, steps=STEPS, penalty=ErrorPenalty())[1]
     batch = jnp.stack([Y, 0.1 * Y])
