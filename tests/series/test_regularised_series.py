@@ -13,6 +13,7 @@ from cadlag.series import (
     LNSDE,
     NeuralCDE,
     NeuralODE,
+    NeuralSDE,
     OnFailure,
     SeriesClassifier,
     SeriesInterpolator,
@@ -72,6 +73,7 @@ def test_a_fitted_model_holds_no_penalty_and_is_saved_with_its_setting(adaptive,
 
 MODELS = {
     "lnsde": (partial(LNSDE, hidden_size=4), 1e-12),
+    "sde": (partial(NeuralSDE, hidden_size=4), 1e-12),
     "cde, adaptive": (partial(NeuralCDE, hidden_size=4, steps=ADAPTIVE), 1e-12),
 }
 
@@ -80,7 +82,7 @@ MODELS = {
 def test_watching_a_model_does_not_change_its_states(name):
     build, rtol = MODELS[name]
     model, series = build(2, key=jr.key(0)), one_series()
-    penalty = LOCAL if name == "lnsde" else (ErrorPenalty(), LOCAL)
+    penalty = (ErrorPenalty(), LOCAL) if "adaptive" in name else LOCAL
     plain, seen = jax.jit(
         lambda s: (model(s, key=jr.key(1)), watch(model, penalty, jr.key(1))(s, key=jr.key(1)))
     )(series)  # fmt: skip

@@ -11,11 +11,13 @@ from cadlag.solve import (
     CDE,
     ODE,
     SDE,
+    SRK,
     AdaptiveSteps,
     Backsolve,
     Biased,
     ErrorPenalty,
     EulerMaruyama,
+    EulerPair,
     GivenStep,
     Heun,
     InitialStep,
@@ -23,9 +25,9 @@ from cadlag.solve import (
     NoiseKind,
     OwnStep,
     StiffnessPenalty,
-    Tabulated,
     Tolerance,
     Unbiased,
+    one_step,
     regularised_solve,
     solve,
 )
@@ -41,6 +43,7 @@ PLAIN = Tolerance(rtol=0.0, atol=1.0)
 BARE = ErrorPenalty(tolerance=PLAIN, width_power=0)
 LINEAR = ODE(lambda t, y, a: a * y)
 CURVED = ODE(lambda t, y, a: a * y + jnp.sin(3 * t) * y**2)
+ANY_NOISE = SDE(lambda t, y, a: 0 * y, lambda t, y, a: jnp.eye(2), NoiseKind.operator)
 GBM = SDE(lambda t, y, a: -y, lambda t, y, a: 0.3 * y)
 MANY = 10_000
 
@@ -149,6 +152,19 @@ def test_noise_is_that_of_a_solve():
         assert regularised_solve(process, Y, UNIT, penalty=penalty, key=KEY, steps=4)[1] > 0
 
 
+def test_a_stepper_for_any_noise_by_hand():
+    """Euler's step; half of what f h + g dW changes from its start to its end."""
+    process = SDE(lambda t, y, a: -(y**2), lambda t, y, a: jnp.diag(y) + y[0], NoiseKind.operator)
+    h, dw, y = 0.1, np.asarray([0.3, -0.2]), np.asarray(Y)
+    increment = lambda y: -(y**2) * h + (np.diag(y) + y[0]) @ dw
+    step = one_step(process, 0.0, Y, h, dx=jnp.asarray(dw), stepper=EulerPair(), tolerance=PLAIN)
+    np.testing.assert_allclose(step.y1, y + increment(y), rtol=1e-12)
+    change = 0.5 * (increment(y + increment(y)) - increment(y))
+    np.testing.assert_allclose(step.error, np.sqrt(np.mean(change**2)), rtol=1e-12)
+    assert regularised_solve(ANY_NOISE, Y, UNIT, penalty=LocalPenalty(), key=KEY, steps=4)[1] == 0  # constant noise
+    assert regularised_solve(process, Y, UNIT, penalty=LocalPenalty(), key=KEY, steps=4)[1] > 0
+
+
 def test_steps_are_drawn_alike_and_the_end_never():
     """y' = -50 (y - cos t): most steps are at the start. Every step has the same share, at three deviations."""
     transient = ODE(lambda t, y, a: -50.0 * (y - jnp.cos(t)))
@@ -245,8 +261,6 @@ def refused(penalty, process=CURVED, **how):
     return lambda: regularised_solve(process, Y, [0.0, 1.0], penalty=penalty, **how)
 
 
-ANY_NOISE = SDE(lambda t, y, a: -y, lambda t, y, a: jnp.eye(2), NoiseKind.operator)
-TABLE = ODE(Tabulated(jnp.zeros((2, 2))).evaluate)
 REFUSED = {
     "no key": (refused(LocalPenalty(), key=None), ValueError, "pass `key`"),
     "two": (refused((LocalPenalty(), LocalPenalty())), ValueError, "more `points`"),
@@ -258,7 +272,8 @@ REFUSED = {
         refused(LocalPenalty(sampling=Biased()), adjoint=Backsolve()), ValueError, r"use Unbiased\(\)"),
     "stiffness with noise": (
         refused(LocalPenalty(of=StiffnessPenalty()), GBM, steps=4), ValueError, "needs an ODE"),
-    "noise of another kind": (refused(LocalPenalty(), ANY_NOISE, steps=4), ValueError, "does not converge for noise"),
+    "noise of another kind": (
+        refused(LocalPenalty(stepper=SRK()), ANY_NOISE, steps=4), ValueError, "does not converge for noise"),
 }  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from cadlag.solve import (
     SRK,
     Calculus,
     EulerMaruyama,
+    EulerPair,
     Heun,
     Milstein,
     NoiseKind,
@@ -33,6 +34,7 @@ def slope(steps, errors):
 
 ODE_STEPPERS = {
     "euler": (EulerMaruyama(), 1, (64, 128, 256)),
+    "euler pair": (EulerPair(), 1, (64, 128, 256)),
     "heun": (Heun(), 2, (32, 64, 128)),
     "reversible": (ReversibleHeun(), 2, (64, 128, 256)),
     "midpoint": (RungeKutta(diffrax.Midpoint()), 2, (32, 64, 128)),

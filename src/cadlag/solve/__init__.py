@@ -12,6 +12,7 @@ from cadlag.solve._convert import to_ito as to_ito
 from cadlag.solve._convert import to_stratonovich as to_stratonovich
 from cadlag.solve._density import with_density as with_density
 from cadlag.solve._euler import EulerMaruyama as EulerMaruyama
+from cadlag.solve._euler import EulerPair as EulerPair
 from cadlag.solve._euler import Heun as Heun
 from cadlag.solve._euler import Milstein as Milstein
 from cadlag.solve._exponential import ETDRK4 as ETDRK4

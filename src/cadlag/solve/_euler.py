@@ -40,6 +40,38 @@ class EulerMaruyama(AbstractStepper):
         return add(y, field.increment(f, g, step.h, step.dx, y)), None, None
 
 
+class EulerPair(AbstractStepper):
+    """Euler-Maruyama with an error estimate for noise of any kind: how far Heun's step along the same noise is.
+
+    The estimate says how much drift and diffusion change over the step, of the order of the step's width; its mean is
+    not that of the error (it holds Itô's correction), so steps are not to be chosen by it.
+    """
+
+    noises: ClassVar = EVERY_KIND
+    calculus: ClassVar = Calculus.ito
+
+    @property
+    def nodes(self) -> tuple[float, ...]:
+        """Both ends."""
+        return (0.0, 1.0)
+
+    @property
+    def evaluations(self) -> int:
+        """Two."""
+        return 2
+
+    def init(self, field: Field, t0: Array, y0: PyTree[Array]) -> None:
+        """No memory."""
+        return None
+
+    def step(self, field: Field, y: PyTree[Array], state: Any, step: Step) -> tuple[Any, Any, Any]:
+        """Euler's step, and half the difference of both ends' increments."""
+        first = field.increment(field.f(step.t0, y), field.g(step.t0, y), step.h, step.dx, y)
+        y1 = add(y, first)
+        second = field.increment(field.f(step.t1, y1), field.g(step.t1, y1), step.h, step.dx, y)
+        return y1, None, scale(0.5, minus(second, first))
+
+
 class Heun(AbstractStepper):
     """Trapezoidal predictor-corrector. ODE order 2; strong order 0.5 (1 if commutative) in Stratonovich's sense."""
 

@@ -20,7 +20,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 from cadlag.paths import AbstractPath
 from cadlag.paths.noise import BrownianGrid
 from cadlag.solve._checks import check_stepper, random_kinds
-from cadlag.solve._euler import Heun
+from cadlag.solve._euler import EulerPair, Heun
 from cadlag.solve._initial_step import AbstractWidth, InitialStep
 from cadlag.solve._one_step import Tolerance, one_step
 from cadlag.solve._penalty import AbstractPenalty, AbstractStepPenalty, ErrorPenalty
@@ -74,7 +74,8 @@ class LocalPenalty(AbstractPenalty):
     - `sampling`: `Unbiased()` or `Biased()`.
     - `width`: `InitialStep()`, as the authors' code; `OwnStep()`, with `Biased()`; or `GivenStep(h)`.
     - `stepper`: takes the step; any with an error estimate. It need not be the solver's. None: Tsit5 for ordinary and
-      controlled equations, SRK (Itô) or Heun (Stratonovich) for stochastic ones, whose noise is drawn afresh.
+      controlled equations; for stochastic ones, whose noise is drawn afresh, Heun (Stratonovich), and (Itô) SRK or, for
+      noise that it does not take, EulerPair.
     - `points`: number of steps, whose values are averaged.
     """
 
@@ -112,8 +113,10 @@ def local_stepper(penalty: LocalPenalty, process: AbstractProcess, driver: Any) 
             stepper = RungeKutta(diffrax.Tsit5())
         elif process.calculus is Calculus.stratonovich:
             stepper = Heun()
-        else:
+        elif all(kind in SRK.noises for kind in random) and not isinstance(process.noise, tuple):
             stepper = SRK()
+        else:
+            stepper = EulerPair()
     check_stepper(process, stepper, None, None, random, None, False)
     pairs = isinstance(stepper, RungeKutta) and sum(c == 1 for c in stepper.tableau.c) > 1
     if penalty.of.needs_stiffness and not (process.noise is NoiseKind.none and pairs):
