@@ -46,20 +46,19 @@ class FractionalGaussian(eqx.Module):
         least = _LEAST * jnp.exp(self.log_scale)
         return jnp.where(self.noisy, least + jnp.exp(self.log_noise), least)
 
-    def log_prob(self, times: Float[Array, " n"], values: Float[Array, " n"], mask: Array) -> Float[Array, ""]:
-        """Restricted log-likelihood of one series, at times from its own start (type I) or from zero (type II)."""
+    def log_prob(self, times: Float[Array, " n"], values: Float[Array, "m n"], mask: Array) -> Float[Array, ""]:
+        """Restricted log-likelihood of m series seen at the same times: from their own start (type I) or from zero."""
         seen = mask.astype(times.dtype)
         law = FractionalBrownianMotion(self.hurst, kind=self.kind)
         cov = jnp.exp(2 * self.log_scale) * law.covariance(times) + self.noise**2 * jnp.eye(len(times))
         # A row without an observation becomes an independent one of variance one that says nothing.
-        cov = cov * seen[:, None] * seen[None] + jnp.diag(1 - seen)
-        factor = safe_cholesky(cov)
-        x, one = values * seen, seen
-        solved = factor.solve(jnp.stack([x, one], axis=1))
-        precision = one @ solved[:, 1]
-        quadratic = x @ solved[:, 0] - (one @ solved[:, 0]) ** 2 / precision
-        free = jnp.sum(seen) - 1
-        return -0.5 * (quadratic + factor.logdet + jnp.log(precision) + free * np.log(2 * np.pi))
+        factor = safe_cholesky(cov * seen[:, None] * seen[None] + jnp.diag(1 - seen))
+        x = values * seen[None]
+        ones, solved = factor.solve(seen), factor.solve(x.T)
+        precision, free = seen @ ones, jnp.sum(seen) - 1
+        quadratic = jnp.sum(x.T * solved) - jnp.sum((x @ ones) ** 2) / precision
+        each = factor.logdet + jnp.log(precision) + free * np.log(2 * np.pi)
+        return -0.5 * (quadratic + len(x) * each)
 
 
 class HurstEstimator(Estimator):
@@ -109,7 +108,11 @@ class HurstEstimator(Estimator):
             raise ValueError(
                 f"HurstEstimator: channel {series.channels[c]!r} has no series with two observations that differ."
             )
-        data = tuple(jnp.asarray(a[kept]) for a in (times, values, mask))
+        times, values, mask = times[kept], values[kept], mask[kept]
+        same = np.all(times == times[:1]) and np.all(mask == mask[:1])
+        # Series seen at the same times share one factor.
+        groups = (times[:1], values[None], mask[:1]) if same else (times, values[:, None], mask)
+        data = tuple(map(jnp.asarray, groups))
         span = float(np.ptp(times))
         start = FractionalGaussian(
             jnp.zeros(()),
