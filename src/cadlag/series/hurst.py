@@ -92,11 +92,11 @@ class HurstEstimator(Estimator):
             raise ValueError(f"HurstEstimator: type II begins at time zero, but times go down to {times.min()}.")
         with enable_x64():
             found = [self._channel(series, times, c) for c in range(len(series.channels))]
+            self.hurst_ = np.array([float(law.hurst) for law, _ in found])
+            self.noise_ = np.array([float(law.noise) if self.noise else 0.0 for law, _ in found])
         self.model_ = tuple(law for law, _ in found)
-        self.hurst_ = np.array([float(law.hurst) for law, _ in found])
         self.hurst_error_ = np.array([error for _, error in found])
-        self.scale_ = np.exp([float(law.log_scale) for law, _ in found])
-        self.noise_ = np.array([float(law.noise) if self.noise else 0.0 for law, _ in found])
+        self.scale_ = np.exp([float(law.log_scale) for law in self.model_])
         return self
 
     def _channel(self, series: IrregularSeries, times: np.ndarray, c: int) -> tuple[FractionalGaussian, float]:
@@ -129,14 +129,11 @@ def maximum(start: FractionalGaussian, data: tuple, steps: int) -> tuple[Fractio
     from scipy.optimize import minimize
 
     x0 = np.array([start.raw_hurst, start.log_scale, start.log_noise])
-    move = lambda x: FractionalGaussian(x[0], x[1], x[2], start.kind, start.noisy)  # noqa: E731
-    total = lambda x, *d: -jnp.sum(jax.vmap(move(x).log_prob)(*d))  # noqa: E731
-    value = jax.jit(jax.value_and_grad(total))
     # H stays within (0.01, 0.99): beyond, a matrix is singular to double precision.
     reach = ((-4.6, 4.6), (x0[1] - 12, x0[1] + 12), (x0[2] - 12, x0[2] + 12))
 
     def on_host(x: np.ndarray) -> tuple[float, np.ndarray]:
-        loss, slope = value(jnp.asarray(x), *data)
+        loss, slope = _value_and_slope(jnp.asarray(x), start.kind, start.noisy, data)
         return (float(loss), np.asarray(slope)) if np.isfinite(loss) else (1e12, np.zeros(3))
 
     found = minimize(on_host, x0, jac=True, method="L-BFGS-B", bounds=reach, options={"maxiter": steps})
@@ -144,7 +141,16 @@ def maximum(start: FractionalGaussian, data: tuple, steps: int) -> tuple[Fractio
     # Differences of the exact gradient: second derivatives would have to be compiled for one matrix of nine numbers.
     shifts = 1e-4 * np.eye(3)[:free]
     curvature = np.stack([(on_host(x + d)[1] - on_host(x - d)[1])[:free] / 2e-4 for d in shifts])
-    law = move(jnp.asarray(x))
+    law = _law(jnp.asarray(x), start.kind, start.noisy)
     with np.errstate(invalid="ignore"):
         error = float(law.hurst * (1 - law.hurst)) * np.sqrt(np.linalg.pinv((curvature + curvature.T) / 2)[0, 0])
     return law, float(error)
+
+
+def _law(x: Float[Array, "3"], kind: FractionalKind, noisy: bool) -> FractionalGaussian:
+    return FractionalGaussian(x[0], x[1], x[2], kind, noisy)
+
+
+@eqx.filter_jit
+def _value_and_slope(x: Float[Array, "3"], kind: FractionalKind, noisy: bool, data: tuple) -> tuple[Array, Array]:
+    return jax.value_and_grad(lambda x: -jnp.sum(jax.vmap(_law(x, kind, noisy).log_prob)(*data)))(x)
