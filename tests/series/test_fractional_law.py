@@ -62,7 +62,12 @@ def test_it_is_fitted_by_the_estimator(tmp_path):
     values = np.cumsum(rng.standard_normal((6, 12, 1)), axis=1)
     fitted = SeriesGenerator(SMALL, steps=3, batch_size=6, n_paths=2).fit(IrregularSeries.from_arrays(TIMES, values))
     assert np.all(fitted.model_.hurst != 0.5)
-    assert fitted.sample(2).shape == (2, 12, 1)
+    drawn = fitted.sample(2)
+    assert drawn.shape == (2, 12, 1)
+    fitted.save(tmp_path / "law")
+    again = SeriesGenerator.load(tmp_path / "law")
+    np.testing.assert_array_equal(again.model_.hurst, fitted.model_.hurst)
+    np.testing.assert_array_equal(again.sample(2), drawn)
 
 
 def test_bad_input_gets_advice():

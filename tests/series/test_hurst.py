@@ -74,6 +74,8 @@ def test_it_is_saved_and_read(tmp_path):
 
 
 def test_bad_input_gets_advice():
+    with pytest.raises(ValueError, match="steps=0 of HurstEstimator"):
+        HurstEstimator(steps=0).fit(paths(0.5, 2)[..., None])
     flat = IrregularSeries.from_arrays(TIMES, np.ones((3, 31, 1)))
     with pytest.raises(ValueError, match="'x0' has no series with two observations that differ"):
         HurstEstimator().fit(flat)

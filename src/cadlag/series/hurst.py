@@ -68,6 +68,7 @@ class HurstEstimator(Estimator):
 
     - `kind`: type I, stationary increments, the default; or type II, where time zero is the beginning.
     - `noise`: whether observations have noise, whose deviation is then learnt. Without it rough data look rougher.
+    - `steps`: most iterations of L-BFGS.
 
     After `fit`: `hurst_`, `hurst_error_` (standard error from the curvature), `scale_`, `noise_`, each with an entry
     for each channel, in the units of the data, and `model_`, a law for each channel.
@@ -84,6 +85,8 @@ class HurstEstimator(Estimator):
         **Raises:** ValueError for a channel with less than two observations in every series or no variation, and for
         type II times below zero.
         """
+        if self.steps < 1:
+            raise ValueError(f"steps={self.steps} of HurstEstimator must be at least 1.")
         series = as_series(X)
         times = np.asarray(series.times, np.float64)
         if self.kind is FractionalKind.stationary:
