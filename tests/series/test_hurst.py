@@ -35,9 +35,12 @@ def test_the_likelihood_is_that_of_contrasts():
     wanted = stats.multivariate_normal(np.zeros(4), q.T @ cov @ q).logpdf(q.T @ x) - 0.5 * np.log(5)
     # Padding and gaps are as if they were not there.
     times, mask = jnp.asarray([*t, 1.3, 1.3]), jnp.arange(7) < 5
-    value = jax.jit(lambda x: law.log_prob(times, x, mask))
+    value = jax.jit(lambda x: law.log_prob(times, x[None], mask))
     np.testing.assert_allclose(value(jnp.asarray([*x, 9.0, 9.0])), wanted, rtol=1e-10)
     np.testing.assert_allclose(value(jnp.asarray([*x, 0.0, 0.0]) + 100), wanted, rtol=1e-7)
+    # Series that share their times share a factor.
+    two = jnp.asarray([[*x, 0.0, 0.0], [*(-2 * x), 0.0, 0.0]])
+    np.testing.assert_allclose(law.log_prob(times, two, mask), value(two[0]) + value(two[1]), rtol=1e-10)
 
 
 @pytest.mark.parametrize(("h", "kind"), [
@@ -71,6 +74,8 @@ def test_it_is_saved_and_read(tmp_path):
 
 
 def test_bad_input_gets_advice():
+    with pytest.raises(ValueError, match="steps=0 of HurstEstimator"):
+        HurstEstimator(steps=0).fit(paths(0.5, 2)[..., None])
     flat = IrregularSeries.from_arrays(TIMES, np.ones((3, 31, 1)))
     with pytest.raises(ValueError, match="'x0' has no series with two observations that differ"):
         HurstEstimator().fit(flat)

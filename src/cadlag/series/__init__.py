@@ -32,6 +32,7 @@ from cadlag.series._objectives import Variational as Variational
 from cadlag.series.classical import MiniRocket as MiniRocket
 from cadlag.series.classifier import SeriesClassifier as SeriesClassifier
 from cadlag.series.forecaster import SeriesForecaster as SeriesForecaster
+from cadlag.series.fractional_sde import FractionalSDE as FractionalSDE
 from cadlag.series.generator import SeriesGenerator as SeriesGenerator
 from cadlag.series.hurst import HurstEstimator as HurstEstimator
 from cadlag.series.interpolator import SeriesInterpolator as SeriesInterpolator

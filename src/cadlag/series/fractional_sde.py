@@ -1,0 +1,156 @@
+"""The latent SDE with fractional noise (Daems et al., ICLR 2024): a law of series with memory or roughness of its own.
+
+Prior v ~ N(0, I), X(0) = ζ(v), dX = b(t, X) dt + σ dB̂_H, x_i = A X(t_i) + b + noise; B̂_H is MA-fBM and (X, Y) Markov.
+One control u(t, X, Y, context) a noise entry, shared by all Y of it, makes the posterior, dB → u dt + dB, and its
+energy ½ ∫ |u|² dt the divergence. H is learnt with the rest: its sigmoid's argument starts at zero, H = 1/2.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from cadlag.data import IrregularSeries
+from cadlag.nn import MLP
+from cadlag.paths import AbstractMarkovNoise, MarkovApproximation, linear
+from cadlag.series._law import (
+    AbstractLatentLaw,
+    Evidence,
+    GaussianReadout,
+    InitialLaw,
+    build_encoder,
+    encode_backwards,
+    last_observed,
+)
+from cadlag.series._model import AbstractSeriesModel
+from cadlag.series.latent_sde import neural_prior, noise_shape
+from cadlag.series.recurrent import GRU
+from cadlag.solve import AbstractAdjoint, AbstractProcess, Fractional, controlled, fractional, solve
+
+
+class MemoryControl(eqx.Module):
+    """u(t, x, y, context), zero at first and after the last observation. `args` is (context path, last time)."""
+
+    net: MLP
+
+    def __init__(self, inputs: int, outputs: int, width: int, *, key: PRNGKeyArray):
+        net = MLP(inputs + 1, outputs, width, 2, activation=jax.nn.softplus, key=key)
+        last = lambda n: (n.layers[-1].weight, n.layers[-1].bias)  # noqa: E731
+        self.net = eqx.tree_at(last, net, tuple(map(jnp.zeros_like, last(net))))
+
+    def __call__(self, t: Any, y: tuple[Array, Array], args: tuple[Any, Array]) -> Array:
+        """The control, of the noise's shape."""
+        (x, memory), (path, end) = y, args
+        now = jnp.broadcast_to(jnp.asarray(t, x.dtype), (1,))
+        u = self.net(jnp.concatenate([now, x, memory.reshape(-1), path.evaluate(t)])).reshape(memory.shape[:-1])
+        return jnp.where(t < end, u, jnp.zeros_like(u))
+
+
+class FractionalSDE(AbstractLatentLaw):
+    """A latent SDE driven by fractional noise, as a law of series; its Hurst index is learnt.
+
+    **Arguments:**
+
+    - `channels`; `hidden_size` of X; `latent_size` of v; `width` of the networks.
+    - `prior`: constructor `(hidden_size, *, key)` of a process with one driver; any process of `cadlag.solve`.
+    - `approximation`: rates, type and horizon of the noise, in the model's units of time (`SeriesGenerator` scales time
+      to [0, 1]); `MarkovApproximation()` by default. Steps must be shorter than 1/2 over its fastest rate.
+    - `hurst`: None, one H for each noise entry is learnt; or a number that stays.
+    - `encoder`, `steps`, `stepper`, `adjoint`, `noise`, `learn_noise`: as for `LatentSDE`.
+
+    **Example:** `SeriesGenerator(FractionalSDE).fit(series).model_.hurst`
+    """
+
+    encoder: AbstractSeriesModel
+    initial: InitialLaw
+    prior: AbstractProcess
+    raw_hurst: Array
+    control: MemoryControl
+    readout: GaussianReadout
+    approximation: AbstractMarkovNoise
+    channels: int = eqx.field(static=True)
+    learn_hurst: bool = eqx.field(static=True)
+    steps: int = eqx.field(static=True)
+    stepper: Any
+    adjoint: AbstractAdjoint | None
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        hidden_size: int = 4,
+        latent_size: int = 4,
+        width: int = 32,
+        prior: Callable = neural_prior,
+        approximation: AbstractMarkovNoise | None = None,
+        hurst: float | None = None,
+        encoder: Callable = GRU,
+        steps: int = 1,
+        stepper: Any = None,
+        adjoint: AbstractAdjoint | None = None,
+        noise: float = 0.1,
+        learn_noise: bool = True,
+        key: PRNGKeyArray,
+    ):
+        if hurst is not None and not 0 < hurst < 1:
+            raise ValueError(f"hurst={hurst} of a FractionalSDE must lie strictly between 0 and 1; None: it is learnt.")
+        k1, k2, k3, k4, k5 = jr.split(key, 5)
+        self.encoder = build_encoder(encoder, channels, k1)
+        encoded = self.encoder.hidden_size
+        self.initial = InitialLaw(encoded, latent_size, hidden_size, width, key=k2)
+        self.prior = prior(hidden_size, key=k3)
+        self.approximation = MarkovApproximation() if approximation is None else approximation
+        shape = noise_shape(self.prior, hidden_size)
+        first = 0.5 if hurst is None else hurst
+        self.raw_hurst, self.learn_hurst = jnp.full(shape, jnp.log(first / (1 - first))), hurst is None
+        inputs = hidden_size + self.raw_hurst.size * len(self.approximation.rates) + encoded
+        self.control = MemoryControl(inputs, self.raw_hurst.size, width, key=k4)
+        self.readout = GaussianReadout(hidden_size, channels, noise=noise, learn_noise=learn_noise, key=k5)
+        self.channels, self.steps, self.stepper, self.adjoint = channels, steps, stepper, adjoint
+
+    @property
+    def hurst(self) -> Array:
+        """H, of the noise's shape."""
+        h = jax.nn.sigmoid(self.raw_hurst)
+        return h if self.learn_hurst else jax.lax.stop_gradient(h)
+
+    @property
+    def process(self) -> Fractional:
+        """The prior on (x, y)."""
+        return fractional(self.prior, self.hurst, self.approximation)
+
+    def sample(self, times: Float[Array, " time"], *, key: PRNGKeyArray) -> Float[Array, "time channels"]:
+        """One draw, the observations' noise included."""
+        k1, k2, k3, k4 = jr.split(key, 4)
+        process = self.process
+        path, _ = self._solve(process, process.start(self.initial.draw(k1), key=k4), times, k2, None)
+        return self.readout.draw(path, key=k3)
+
+    def evidence(self, series: IrregularSeries, *, key: PRNGKeyArray) -> Evidence:
+        """Both parts of the bound for one series."""
+        path, divergence = self._inferred(series, key)
+        return Evidence(self.readout.log_prob(path, series), divergence)
+
+    def posterior(self, series: IrregularSeries, *, key: PRNGKeyArray) -> Float[Array, "time channels"]:
+        """One draw of the noise-free values at all rows."""
+        return self.readout(self._inferred(series, key)[0])
+
+    def _inferred(self, series: IrregularSeries, key: PRNGKeyArray) -> tuple[Array, Array]:
+        k1, k2, k3 = jr.split(key, 3)
+        times, codes = jnp.asarray(series.times), encode_backwards(self.encoder, series)
+        x0, divergence = self.initial.posterior(codes[0], k1)
+        process, args = self.process, (linear(times, codes), last_observed(series))
+        # Y(0) keeps its prior, as in the paper: nothing is paid for it.
+        start = (process.start(x0, key=k3), jnp.zeros((), x0.dtype))
+        (path, _), energy = self._solve(controlled(process, self.control), start, times, k2, args)
+        return path, divergence + energy[-1]
+
+    def _solve(self, process: AbstractProcess, y0: Any, times: Array, key: PRNGKeyArray, args: Any) -> Any:
+        return solve(
+            process, y0, times, args=args, key=key, steps=self.steps, stepper=self.stepper, adjoint=self.adjoint,
+            throw=False,
+        ).ys  # fmt: skip
