@@ -11,12 +11,14 @@ from cadlag.series._law import AbstractLatentLaw
 from cadlag.series._objectives import Adversarial, SignatureScore, Variational
 from cadlag.series.classifier import SeriesClassifier
 from cadlag.series.forecaster import SeriesForecaster, future_times
+from cadlag.series.fractional_sde import FractionalSDE
 from cadlag.series.generator import SeriesGenerator
 from cadlag.series.interpolator import SeriesInterpolator
 from cadlag.series.latent_ode import LatentODE
 from cadlag.series.latent_sde import LatentSDE
 from cadlag.series.neural_cde import NeuralCDE
 from cadlag.series.neural_ode import NeuralODE
+from cadlag.series.neural_rde import NeuralRDE
 from cadlag.series.neural_sde import NeuralSDE
 from cadlag.series.recurrent import GRU, GRUD
 from cadlag.series.regressor import SeriesRegressor
@@ -31,6 +33,7 @@ MODELS = {
     "gsde": GSDE,
     "neural-cde": NeuralCDE,
     "neural-sde": NeuralSDE,
+    "neural-rde": NeuralRDE,
     "neural-ode": NeuralODE,
     "gru": GRU,
     "gru-d": GRUD,
@@ -40,6 +43,7 @@ MODELS = {
 LAWS = {
     "latent-sde": (LatentSDE, Variational()),
     "latent-ode": (LatentODE, Variational()),
+    "fractional-sde": (FractionalSDE, Variational()),
     "sde": (SDEGenerator, SignatureScore()),
     "sde-gan": (SDEGenerator, Adversarial()),
 }

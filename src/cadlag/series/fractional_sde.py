@@ -5,6 +5,7 @@ One control u(t, X, Y, context) a noise entry, shared by all Y of it, makes the 
 energy ½ ∫ |u|² dt the divergence. H is learnt with the rest: its sigmoid's argument starts at zero, H = 1/2.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +17,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from cadlag.data import IrregularSeries
 from cadlag.nn import MLP
-from cadlag.paths import AbstractMarkovNoise, MarkovApproximation, linear
+from cadlag.paths import AbstractMarkovNoise, MarkovApproximation
 from cadlag.series._law import (
     AbstractLatentLaw,
     Evidence,
@@ -27,7 +28,7 @@ from cadlag.series._law import (
     last_observed,
 )
 from cadlag.series._model import AbstractSeriesModel
-from cadlag.series.latent_sde import neural_prior, noise_shape
+from cadlag.series.latent_sde import NextCode, neural_prior, noise_shape
 from cadlag.series.recurrent import GRU
 from cadlag.solve import AbstractAdjoint, AbstractProcess, Fractional, controlled, fractional, solve
 
@@ -106,7 +107,9 @@ class FractionalSDE(AbstractLatentLaw):
         self.approximation = MarkovApproximation() if approximation is None else approximation
         shape = noise_shape(self.prior, hidden_size)
         first = 0.5 if hurst is None else hurst
-        self.raw_hurst, self.learn_hurst = jnp.full(shape, jnp.log(first / (1 - first))), hurst is None
+        # Of a dtype of its own: a weak one would compile the first step twice.
+        self.raw_hurst = jnp.full(shape, math.log(first / (1 - first)), jnp.zeros(()).dtype)
+        self.learn_hurst = hurst is None
         inputs = hidden_size + self.raw_hurst.size * len(self.approximation.rates) + encoded
         self.control = MemoryControl(inputs, self.raw_hurst.size, width, key=k4)
         self.readout = GaussianReadout(hidden_size, channels, noise=noise, learn_noise=learn_noise, key=k5)
@@ -143,7 +146,7 @@ class FractionalSDE(AbstractLatentLaw):
         k1, k2, k3 = jr.split(key, 3)
         times, codes = jnp.asarray(series.times), encode_backwards(self.encoder, series)
         x0, divergence = self.initial.posterior(codes[0], k1)
-        process, args = self.process, (linear(times, codes), last_observed(series))
+        process, args = self.process, (NextCode(times, codes), last_observed(series))
         # Y(0) keeps its prior, as in the paper: nothing is paid for it.
         start = (process.start(x0, key=k3), jnp.zeros((), x0.dtype))
         (path, _), energy = self._solve(controlled(process, self.control), start, times, k2, args)
