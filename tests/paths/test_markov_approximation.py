@@ -1,4 +1,5 @@
-"""MA-fBM: its normal equations against quadrature, its weights against the paper's program and their own optimality."""
+"""MA-fBM: its normal equations against quadrature, its weights against another program's and their own
+optimality."""
 
 import jax
 import jax.numpy as jnp
@@ -55,7 +56,7 @@ def test_the_scaled_gamma_function_holds_where_its_factors_do_not():
     (ONE, 0.7, (2.26197, -1.42064, 0.01979, -0.31070, -0.17701)),
     (TWO, 0.5, (1.40542, -0.43588, 0.03163, -0.00125, 0.00009)),
 ])  # fmt: skip
-def test_weights_of_the_paper(kind, h, wanted):
+def test_weights_that_another_program_found(kind, h, wanted):
     noise = MarkovApproximation(kind=kind)
     np.testing.assert_allclose(noise.rates, [0.05, 0.05**0.5, 1, 20**0.5, 20])
     np.testing.assert_allclose(noise.weights(h), wanted, atol=6e-6)

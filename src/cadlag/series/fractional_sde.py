@@ -63,6 +63,9 @@ class FractionalSDE(AbstractLatentLaw):
     - `hurst`: None, one H for each noise entry is learnt; or a number that stays.
     - `encoder`, `steps`, `stepper`, `adjoint`, `noise`, `learn_noise`: as for `LatentSDE`.
 
+    On coarse steps the bound is loose, the more so the rougher the noise and the smaller the observations' own, which
+    pulls a learnt H up: take more `steps`, and where the series ARE scaled fractional motion, `HurstEstimator`.
+
     **Example:** `SeriesGenerator(FractionalSDE).fit(series).model_.hurst`
     """
 
