@@ -13,12 +13,13 @@ def flow(settings: dict[str, Any], seed: int) -> dict[str, Any]:
 
     from cadlag.generate import ContinuousFlow, concat_squash
 
-    train, test = (make_moons(2000, noise=0.1, random_state=10 * seed + i)[0] for i in range(2))
+    train, test = (np.asarray(make_moons(2000, noise=0.1, random_state=10 * seed + i)[0]) for i in range(2))
+    spread: Any = np.cov(train.T)
     size = settings["flow"]
     start = time.perf_counter()
     network = functools.partial(concat_squash, width=size["width"])
     made = ContinuousFlow(network, steps=size["steps"], seed=seed).fit(train)
-    gaussian = multivariate_normal(train.mean(axis=0), np.cov(train.T)).logpdf(test).mean()
+    gaussian = multivariate_normal(train.mean(axis=0), spread).logpdf(test).mean()
     return {"gain": made.score(test) - float(gaussian), "seconds": time.perf_counter() - start}
 
 
@@ -176,5 +177,5 @@ def _gradient(adjoint: Any, steps: int, seed: int) -> tuple[list[Any], int, floa
     start = time.perf_counter()
     gradient = jax.block_until_ready(compiled(weights, jax.random.key(1)))
     seconds = time.perf_counter() - start
-    memory = compiled.memory_analysis()
+    memory: Any = compiled.memory_analysis()
     return jax.tree.leaves(gradient), int(memory.temp_size_in_bytes), seconds

@@ -40,7 +40,7 @@ def settings(preset: Preset) -> dict[str, Any]:
         "hold_out": False,
         "weights": {arm: list(pair) for arm, pair in WEIGHTS.items()},
         "sde": {"paths": 32, "steps": 300, "tolerance": 0.03, "weight": 10.0},
-        "langevin": {"steps": 300, "tolerance": 3e-3, "weight": 10.0},
+        "langevin": {"paths": 32, "steps": 300, "tolerance": 3e-3, "weight": 10.0},
         **SIZES[preset],
     }
 

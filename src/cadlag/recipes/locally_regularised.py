@@ -2,8 +2,8 @@
 
 (A) Digits: evaluations, accuracy and times with the error of a single step, at a uniform time or at one of the solver's
 own, against a plain network and against all steps. (B) From `standard` on: the same through the continuous adjoint,
-which all steps do not go with; and a composition that nobody published, a Langevin-type neural SDE on series, locally
-regularised.
+which all steps do not go with; and a composition that nobody published, a Langevin equation driven by
+fractional noise, locally regularised.
 """
 
 import pathlib
@@ -21,9 +21,8 @@ DIGITS = (
     *(Arm(name, "ours", what) for name, what in LOCAL.items()),
 )
 MORE = (Arm("local-backsolve", "ours", "one step at a uniform time, the task through the continuous adjoint"),)
-# The driver is Brownian: the place for one with a memory is the model that `_regularised_sde.langevin` builds.
 LANGEVIN = (
-    Arm("langevin-plain", "baseline", "Langevin-type neural SDE on series, adaptive steps"),
+    Arm("langevin-plain", "baseline", "Langevin equation driven by fractional noise, adaptive steps"),
     Arm("langevin-local", "ours", "the same, locally regularised"),
 )
 
