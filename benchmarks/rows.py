@@ -291,6 +291,20 @@ SERIES = tuple(
     )
 )  # fmt: skip
 
+STATE_SPACES = tuple(
+    Race(
+        f"series-state-space-{name}",
+        f"Linear state-space layer, {title}: a gradient, 16 series of 1,024 rows, 64 features, states of 64",
+        (
+            Row("cadlag", "cadlag_lssl", variants=({"learn": learn},)),
+            Row("released code", "released_lssl", True, threads({"recompute": learn}), required=1.0,
+                needs_released=True),
+        ),
+    )
+    for name, title, learn in (("fixed", "A and steps fixed", False), ("learnt", "A and steps learnt", True))
+)  # fmt: skip
+
+
 TABLES = {
     "curvature": (
         curvature("mlp", "Spectral density of the Hessian of an MLP with 994,570 parameters, 512 examples", 1.0),
@@ -310,7 +324,7 @@ TABLES = {
         simulation("ns", "Navier-Stokes, decaying: 4 states of 64 x 64, nu = 1e-3, 100 steps of 0.01"),
     ),
     "sde": (NEURAL_SDE, TRAINING_STEP),
-    "series": SERIES,
+    "series": SERIES + STATE_SPACES,
     "networks": (
         SCORE_MLP,
         unet_training("8x8", 32),

@@ -11,6 +11,9 @@ SERIES, LENGTH, CHANNELS, HIDDEN, LAYERS, CLASSES = 32, 100, 7, 32, 2, 4
 LAWS = {"state": 8, "width": 32, "hidden": 32, "noise": 3}
 """Laws of series: the state, networks' width, the encoder's state, Brownian motions of the generator."""
 
+STATE_SPACE = {"features": 64, "order": 64, "length": 1024, "batch": 16}
+"""A linear state-space layer."""
+
 IMAGES = {"8x8": (1, 8), "32x32": (3, 32)}
 """Networks: channels and size of the images."""
 UNET_WIDTH, MULTIPLIERS, BLOCKS = 32, (1, 2, 2), 2

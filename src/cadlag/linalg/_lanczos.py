@@ -2,7 +2,8 @@
 
 Eigenvalues of T (Ritz values) approach those of A, extreme ones first; with T = S diag(θ) Sᵀ, the spectral measure of A
 seen from the first vector z is Σ_k S_1k² δ(θ_k), exact for polynomials of degree below 2m (Golub and Welsch, 1969).
-Every new vector is made orthogonal to all before it, twice: without, rounding brings copies of eigenvalues.
+Every new vector is made orthogonal to all before it, twice where once is not enough: without, rounding brings copies
+of eigenvalues.
 """
 
 from collections.abc import Callable
@@ -16,6 +17,9 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from cadlag.linalg._curvature import HessianProduct
+
+# Rows of the basis that are read at once.
+ROWS = 4
 
 
 class Tridiagonal(eqx.Module):
@@ -61,29 +65,43 @@ def lanczos(product: Callable[[Any], Any], start: Any, steps: int) -> Tridiagona
         raise ValueError(f"steps={steps} of Lanczos: expected 1 to {flat.size}, the size of the matrix.")
     tiny = 100 * jnp.finfo(flat.dtype).eps
 
-    def clean(w: Array, basis: Array) -> Array:
-        for _ in range(2):
-            w = w - jnp.matmul(jnp.matmul(basis, w, precision="highest"), basis, precision="highest")
-        return w
+    def clean(w: Array, basis: Array, k: Array) -> Array:
+        """Without its parts along rows 0 to k; what lies behind is not read."""
 
-    def step(carry: tuple[Array, Array, Array], k: Array) -> tuple[Any, tuple[Array, Array]]:
-        q, basis, scale = carry
+        def part(i: Array, w: Array) -> Array:
+            rows = jax.lax.dynamic_slice_in_dim(basis, i * ROWS, ROWS)
+            return w - jnp.matmul(jnp.matmul(rows, w, precision="highest"), rows, precision="highest")
+
+        return jax.lax.fori_loop(0, k // ROWS + 1, part, w)
+
+    def step(carry: tuple[Array, Array, Array, Array, Array], k: Array) -> tuple[Any, tuple[Array, Array]]:
+        q, last, beta, basis, scale = carry
         w = ravel_pytree(product(unravel(q)))[0]
         alpha = jnp.vdot(q, w, precision="highest")
         scale = jnp.maximum(scale, jnp.linalg.norm(w))
         basis = basis.at[k].set(q)
-        w = clean(w, basis)
+        # What theory says is there goes first, so that little is left for rounding; then once more where it was not.
+        w = w - alpha * q - beta * last
+        before = jnp.linalg.norm(w)
+        w = clean(w, basis, k)
+        w = jax.lax.cond(jnp.linalg.norm(w) < 0.7 * before, lambda: clean(w, basis, k), lambda: w)
         beta = jnp.linalg.norm(w)
         ended = beta <= tiny * scale
-        # Drawn only where it is needed: a million random numbers cost as much as a product.
-        fresh = lambda: clean(jr.normal(jr.fold_in(jr.key(0), k), q.shape, q.dtype), basis)  # noqa: E731
-        w = jax.lax.cond(ended, fresh, lambda: w)
-        q = w / jnp.linalg.norm(w)
-        return (q, basis, scale), (alpha, jnp.where(ended, 0, beta))
 
-    basis = jnp.zeros((steps, flat.size), flat.dtype)
-    first = (flat / jnp.linalg.norm(flat), basis, jnp.zeros((), flat.dtype))
-    (_, basis, _), (alphas, betas) = jax.lax.scan(step, first, jnp.arange(steps))
+        def fresh() -> Array:
+            new = clean(jr.normal(jr.fold_in(jr.key(0), k), q.shape, q.dtype), basis, k)
+            return clean(new / jnp.linalg.norm(new), basis, k)
+
+        # Drawn only where it is needed: a million random numbers cost as much as a product.
+        w = jax.lax.cond(ended, fresh, lambda: w)
+        beta = jnp.where(ended, jnp.zeros_like(beta), beta)
+        return (w / jnp.linalg.norm(w), q, beta, basis, scale), (alpha, beta)
+
+    zero = jnp.zeros((), flat.dtype)
+    basis = jnp.zeros((-(-steps // ROWS) * ROWS, flat.size), flat.dtype)
+    first = (flat / jnp.linalg.norm(flat), jnp.zeros_like(flat), zero, basis, zero)
+    (*_, basis, _), (alphas, betas) = jax.lax.scan(step, first, jnp.arange(steps))
+    basis = basis[:steps]
     return Tridiagonal(alphas, betas, basis)
 
 

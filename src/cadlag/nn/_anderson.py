@@ -86,7 +86,7 @@ class Anderson(optx.AbstractFixedPointSolver):
         gram = dr @ dr.T
         # Rows not yet written are zero; the second term keeps the first step's matrix from being zero.
         level = self.ridge * jnp.trace(gram) / self.memory + jnp.finfo(gram.dtype).tiny
-        gamma = jnp.linalg.solve(gram + level * jnp.eye(self.memory, dtype=gram.dtype), dr @ residual)
+        gamma = _solve_positive(gram + level * jnp.eye(self.memory, dtype=gram.dtype), dr @ residual)
         return gamma @ (dz + self.damping * dr)
 
     def terminate(
@@ -100,3 +100,12 @@ class Anderson(optx.AbstractFixedPointSolver):
     ) -> tuple[Any, Any, dict[str, Any]]:
         """The iterate as it is, and the last scaled residual."""
         return y, aux, {"error": state.error}
+
+
+def _solve_positive(matrix: Float[Array, "n n"], right: Float[Array, " n"]) -> Float[Array, " n"]:
+    """A positive definite system of a few unknowns, by elimination written out: no call to LAPACK in a batched loop."""
+    rows = jnp.concatenate([matrix, right[:, None]], axis=1)
+    for i in range(len(right)):
+        pivot = rows[i] / rows[i, i]
+        rows = (rows - rows[:, i : i + 1] * pivot[None]).at[i].set(pivot)
+    return rows[:, -1]
