@@ -284,7 +284,7 @@ SERIES = tuple(
         ),
     )
     for model, title, peer, variants, required, goal in (
-        ("cde", "Neural CDE, state 32, Euler", "torchcde", ({}, {"adjoint": True}), 1.0, 5.0),
+        ("cde", "Neural CDE, state 32, Euler", "torchcde", ({},), 1.0, 5.0),
         ("ode", "Latent ODE, state 8, two evaluations a row", "torchdiffeq", ({}, {"adjoint": True}), 1.0, None),
         ("sde", "Latent SDE, state 8, Euler", "torchsde", ({}, {"interval": True}), 2.9, 3.5),
         ("gan", "SDE-GAN, state 8, critic and generator", "torchsde and torchcde", ({},), 2.9, 3.5),

@@ -96,7 +96,7 @@ def test_page_of_the_smallest_run(tmp_path):
     assert found["errors"][0]["distance"] < 0.01
 
 
-def test_every_arm_of_the_smallest_run(tmp_path):
+def test_an_index_is_learnt_in_the_smallest_run(tmp_path):
     recipe = FractionalSDERecipe()
     (arm,) = [arm for arm in ARMS if arm.name == "tight"]
     found = recipe.measure(arm, Preset.SMOKE, 100, tmp_path)

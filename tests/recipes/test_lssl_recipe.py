@@ -45,6 +45,13 @@ def test_digits_become_long_sequences_and_half_of_them():
     assert abs(np.mean(train.values) - np.mean(small.values)) < 0.05
 
 
+def test_smoke_measures_a_model_and_the_costs(tmp_path):
+    found = RECIPE.measure(ARMS[0], Preset.SMOKE, 0, tmp_path)
+    assert set(found) >= {"accuracy", "half", "half_doubled", "curve"}
+    assert RECIPE.measure(ARMS[-1], Preset.SMOKE, 0, tmp_path)["difference"] < 1e-8
+
+
+@pytest.mark.slow
 def test_smoke_measures_every_arm_and_the_page_shows_it(tmp_path):
     figures = {arm.name: {0: RECIPE.measure(arm, Preset.SMOKE, 0, tmp_path)} for arm in ARMS + MORE}
     assert all(c.verdict is not Verdict.NOT_MEASURED for c in RECIPE.judge(figures))
