@@ -42,22 +42,6 @@ class Evidence(NamedTuple):
     divergence: Array
 
 
-class AbstractLatentLaw(AbstractSeriesLaw):
-    """A law with an approximate posterior: `sample`, and
-
-    - `evidence(series, *, key)`: one draw's estimate of the two parts of the bound;
-    - `posterior(series, *, key)`: one draw of the noise-free values at all rows given those observed, (time, channels).
-    """
-
-    @abc.abstractmethod
-    def evidence(self, series: IrregularSeries, *, key: PRNGKeyArray) -> Evidence:
-        """Both parts of the bound for one series, from one draw."""
-
-    @abc.abstractmethod
-    def posterior(self, series: IrregularSeries, *, key: PRNGKeyArray) -> Float[Array, "time channels"]:
-        """One draw of the values at all rows given the observed ones."""
-
-
 class GaussianReadout(eqx.Module):
     """x = A y + b + noise, of one deviation a channel.
 
@@ -102,6 +86,29 @@ class GaussianReadout(eqx.Module):
         seen = jnp.where(mask, values, jnp.zeros_like(values))
         found = jax.scipy.stats.norm.logpdf(seen, self(states), jnp.broadcast_to(self.noise, seen.shape))
         return jnp.sum(jnp.where(mask, found, jnp.zeros_like(found)))
+
+
+class AbstractLatentLaw(AbstractSeriesLaw):
+    """A law with an approximate posterior of hidden states, which a readout turns into values.
+
+    To write your own: declare `readout` beside what a law declares and give `infer(series, *, key)`: one draw of the
+    states at all rows given those observed, (time, hidden), and its divergence from the prior.
+    """
+
+    readout: eqx.AbstractVar[GaussianReadout]
+
+    @abc.abstractmethod
+    def infer(self, series: IrregularSeries, *, key: PRNGKeyArray) -> tuple[Float[Array, "time hidden"], Array]:
+        """One draw of the states at all rows, and what it pays for leaving the prior, in nats."""
+
+    def evidence(self, series: IrregularSeries, *, key: PRNGKeyArray) -> Evidence:
+        """Both parts of the bound for one series, from one draw."""
+        path, divergence = self.infer(series, key=key)
+        return Evidence(self.readout.log_prob(path, series), divergence)
+
+    def posterior(self, series: IrregularSeries, *, key: PRNGKeyArray) -> Float[Array, "time channels"]:
+        """One draw of the noise-free values at all rows given the observed ones."""
+        return self.readout(self.infer(series, key=key)[0])
 
 
 class InitialLaw(eqx.Module):

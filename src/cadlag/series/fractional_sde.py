@@ -16,11 +16,9 @@ import jax.random as jr
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from cadlag.data import IrregularSeries
-from cadlag.nn import MLP
 from cadlag.paths import AbstractMarkovNoise, MarkovApproximation
 from cadlag.series._law import (
     AbstractLatentLaw,
-    Evidence,
     GaussianReadout,
     InitialLaw,
     build_encoder,
@@ -28,27 +26,9 @@ from cadlag.series._law import (
     last_observed,
 )
 from cadlag.series._model import AbstractSeriesModel
-from cadlag.series.latent_sde import NextCode, neural_prior, noise_shape
+from cadlag.series.latent_sde import Control, NextCode, neural_prior, noise_shape
 from cadlag.series.recurrent import GRU
 from cadlag.solve import AbstractAdjoint, AbstractProcess, Fractional, controlled, fractional, solve
-
-
-class MemoryControl(eqx.Module):
-    """u(t, x, y, context), zero at first and after the last observation. `args` is (context path, last time)."""
-
-    net: MLP
-
-    def __init__(self, inputs: int, outputs: int, width: int, *, key: PRNGKeyArray):
-        net = MLP(inputs + 1, outputs, width, 2, activation=jax.nn.softplus, key=key)
-        last = lambda n: (n.layers[-1].weight, n.layers[-1].bias)  # noqa: E731
-        self.net = eqx.tree_at(last, net, tuple(map(jnp.zeros_like, last(net))))
-
-    def __call__(self, t: Any, y: tuple[Array, Array], args: tuple[Any, Array]) -> Array:
-        """The control, of the noise's shape."""
-        (x, memory), (path, end) = y, args
-        now = jnp.broadcast_to(jnp.asarray(t, x.dtype), (1,))
-        u = self.net(jnp.concatenate([now, x, memory.reshape(-1), path.evaluate(t)])).reshape(memory.shape[:-1])
-        return jnp.where(t < end, u, jnp.zeros_like(u))
 
 
 class FractionalSDE(AbstractLatentLaw):
@@ -73,7 +53,7 @@ class FractionalSDE(AbstractLatentLaw):
     initial: InitialLaw
     prior: AbstractProcess
     raw_hurst: Array
-    control: MemoryControl
+    control: Control
     readout: GaussianReadout
     approximation: AbstractMarkovNoise
     channels: int = eqx.field(static=True)
@@ -113,8 +93,8 @@ class FractionalSDE(AbstractLatentLaw):
         # Of a dtype of its own: a weak one would compile the first step twice.
         self.raw_hurst = jnp.full(shape, math.log(first / (1 - first)), jnp.zeros(()).dtype)
         self.learn_hurst = hurst is None
-        inputs = hidden_size + self.raw_hurst.size * len(self.approximation.rates) + encoded
-        self.control = MemoryControl(inputs, self.raw_hurst.size, width, key=k4)
+        state_size = hidden_size + self.raw_hurst.size * len(self.approximation.rates)
+        self.control = Control(state_size, encoded, shape, width, key=k4)
         self.readout = GaussianReadout(hidden_size, channels, noise=noise, learn_noise=learn_noise, key=k5)
         self.channels, self.steps, self.stepper, self.adjoint = channels, steps, stepper, adjoint
 
@@ -136,16 +116,8 @@ class FractionalSDE(AbstractLatentLaw):
         path, _ = self._solve(process, process.start(self.initial.draw(k1), key=k4), times, k2, None)
         return self.readout.draw(path, key=k3)
 
-    def evidence(self, series: IrregularSeries, *, key: PRNGKeyArray) -> Evidence:
-        """Both parts of the bound for one series."""
-        path, divergence = self._inferred(series, key)
-        return Evidence(self.readout.log_prob(path, series), divergence)
-
-    def posterior(self, series: IrregularSeries, *, key: PRNGKeyArray) -> Float[Array, "time channels"]:
-        """One draw of the noise-free values at all rows."""
-        return self.readout(self._inferred(series, key)[0])
-
-    def _inferred(self, series: IrregularSeries, key: PRNGKeyArray) -> tuple[Array, Array]:
+    def infer(self, series: IrregularSeries, *, key: PRNGKeyArray) -> tuple[Array, Array]:
+        """One draw of the states at all rows, and its divergence from the prior."""
         k1, k2, k3 = jr.split(key, 3)
         times, codes = jnp.asarray(series.times), encode_backwards(self.encoder, series)
         x0, divergence = self.initial.posterior(codes[0], k1)

@@ -1,5 +1,6 @@
 """`SeriesGenerator`: the law of irregular series, learnt; draw from it, fill gaps, forecast with uncertainty."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -68,7 +69,7 @@ class SeriesGenerator(Estimator):
         self.times_ = default_times(series)
         law = self.model(len(self.channels_), key=jr.fold_in(jr.key(self.seed), 2))
         objective = self._objective(law)
-        prepared = self.preparation_(eqx.tree_at(lambda s: s.labels, series, None, is_leaf=_none), self.dtype_)
+        prepared = self.preparation_(_unlabelled(series), self.dtype_)
         size = min(self.batch_size, len(series))
         result = fit(
             objective.update(self.learning_rate, self.steps), objective.unknowns(law, key=jr.key(self.seed)),
@@ -152,7 +153,7 @@ class SeriesGenerator(Estimator):
         self.check_is_fitted()
         if len(series.channels) != len(self.channels_):
             raise ValueError(f"The series have channels {series.channels}; the law was fitted on {self.channels_}.")
-        return self.preparation_(eqx.tree_at(lambda s: s.labels, series, None, is_leaf=_none), self.dtype_)
+        return self.preparation_(_unlabelled(series), self.dtype_)
 
     def _units(self, values: np.ndarray) -> np.ndarray:
         scaling = self.preparation_.standardise
@@ -199,8 +200,8 @@ def default_times(series: IrregularSeries) -> np.ndarray:
     return np.linspace(times.min(), times.max(), max(int(np.median(lengths)), 2))
 
 
-def _none(x: Any) -> bool:
-    return x is None
+def _unlabelled(series: IrregularSeries) -> IrregularSeries:
+    return dataclasses.replace(series, labels=None)
 
 
 def _chunks(series: IrregularSeries) -> list[tuple[Any, int]]:

@@ -18,7 +18,6 @@ from cadlag.data import IrregularSeries
 from cadlag.nn import MLP
 from cadlag.series._law import (
     AbstractLatentLaw,
-    Evidence,
     GaussianReadout,
     InitialLaw,
     build_encoder,
@@ -91,16 +90,8 @@ class LatentODE(AbstractLatentLaw):
         k1, k2 = jr.split(key)
         return self.readout.draw(self._path(self.initial.draw(k1), times), key=k2)
 
-    def evidence(self, series: IrregularSeries, *, key: PRNGKeyArray) -> Evidence:
-        """Both parts of the bound for one series."""
-        path, divergence = self._inferred(series, key)
-        return Evidence(self.readout.log_prob(path, series), divergence)
-
-    def posterior(self, series: IrregularSeries, *, key: PRNGKeyArray) -> Float[Array, "time channels"]:
-        """One draw of the noise-free values at all rows."""
-        return self.readout(self._inferred(series, key)[0])
-
-    def _inferred(self, series: IrregularSeries, key: PRNGKeyArray) -> tuple[Array, Array]:
+    def infer(self, series: IrregularSeries, *, key: PRNGKeyArray) -> tuple[Array, Array]:
+        """One draw of the states at all rows, and its divergence from the prior."""
         code = encode_backwards(self.encoder, series)[0]
         y0, divergence = self.initial.posterior(code, key)
         return self._path(y0, jnp.asarray(series.times)), divergence

@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import lineax as lx
+from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from cadlag.data import IrregularSeries
@@ -24,7 +25,6 @@ from cadlag.nn import MLP
 from cadlag.paths import AbstractPath, LookAhead
 from cadlag.series._law import (
     AbstractLatentLaw,
-    Evidence,
     GaussianReadout,
     InitialLaw,
     build_encoder,
@@ -101,22 +101,26 @@ class NextCode(AbstractPath):
 
 
 class Control(eqx.Module):
-    """u(t, x, context), zero at first and after the last observation. `args` is (context path, last time)."""
+    """u(t, x, context), zero at first and after the last observation; x is an array or a PyTree of them.
+
+    `args` is (context path, last time).
+    """
 
     net: MLP
     shape: tuple[int, ...] = eqx.field(static=True)
 
-    def __init__(self, hidden_size: int, context: int, shape: tuple[int, ...], width: int, *, key: PRNGKeyArray):
+    def __init__(self, state_size: int, context: int, shape: tuple[int, ...], width: int, *, key: PRNGKeyArray):
         size = shape[0] if shape else 1
-        net = MLP(hidden_size + context + 1, size, width, 2, activation=jax.nn.softplus, key=key)
+        net = MLP(state_size + context + 1, size, width, 2, activation=jax.nn.softplus, key=key)
         last = lambda n: (n.layers[-1].weight, n.layers[-1].bias)  # noqa: E731
         # The posterior starts as the prior, so that the first steps do not fight its energy.
         self.net, self.shape = eqx.tree_at(last, net, tuple(map(jnp.zeros_like, last(net)))), shape
 
-    def __call__(self, t: Any, y: Float[Array, " hidden"], args: tuple[Any, Array]) -> Array:
+    def __call__(self, t: Any, y: Any, args: tuple[Any, Array]) -> Array:
         """The control, of the noise's shape."""
         path, end = args
-        u = self.net(jnp.concatenate([_row(t, y), y, path.evaluate(t)])).reshape(self.shape)
+        flat = ravel_pytree(y)[0]
+        u = self.net(jnp.concatenate([_row(t, flat), flat, path.evaluate(t)])).reshape(self.shape)
         return jnp.where(t < end, u, jnp.zeros_like(u))
 
 
@@ -175,16 +179,8 @@ class LatentSDE(AbstractLatentLaw):
         path = self._solve(self.prior, self.initial.draw(k1), times, k2, None)
         return self.readout.draw(path, key=k3)
 
-    def evidence(self, series: IrregularSeries, *, key: PRNGKeyArray) -> Evidence:
-        """Both parts of the bound for one series."""
-        path, divergence = self._inferred(series, key)
-        return Evidence(self.readout.log_prob(path, series), divergence)
-
-    def posterior(self, series: IrregularSeries, *, key: PRNGKeyArray) -> Float[Array, "time channels"]:
-        """One draw of the noise-free values at all rows."""
-        return self.readout(self._inferred(series, key)[0])
-
-    def _inferred(self, series: IrregularSeries, key: PRNGKeyArray) -> tuple[Array, Array]:
+    def infer(self, series: IrregularSeries, *, key: PRNGKeyArray) -> tuple[Array, Array]:
+        """One draw of the states at all rows, and its divergence from the prior."""
         k1, k2 = jr.split(key)
         times, codes = jnp.asarray(series.times), encode_backwards(self.encoder, series)
         x0, divergence = self.initial.posterior(codes[0], k1)
